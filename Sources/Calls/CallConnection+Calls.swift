@@ -1,0 +1,112 @@
+import NIOCore
+import Notation
+import Seedbox
+import Wire
+
+/// What the two kinds of calls ask of their connection.
+extension CallConnection {
+    /// Bytes of data in one frame, so that calls take turns.
+    private static let maximumPiece = 32_768
+
+    func nextInput(_ id: UInt32) async -> CallInput? {
+        let next: CallInput?? = try? await attempting { state in
+            if let input = state.takeInput(id) { return .done(input) }
+            guard let record = state.records[id], !record.isOver else { return .done(nil) }
+            return .wait(.input(id))
+        }
+        return next ?? nil
+    }
+
+    func result(_ id: UInt32) async throws -> Value {
+        do {
+            return try await attempting { state in
+                if let outcome = state.records[id]?.outcome { return .done(try outcome.get()) }
+                return .wait(.answer(id))
+            }
+        } catch let error as CancellationError {
+            cancel(id)
+            throw error
+        }
+    }
+
+    func cancel(_ id: UInt32) {
+        locked { state in
+            if state.machine.cancel(id) { state.append(Frame(.cancel, call: id)) }
+        }
+    }
+
+    /// Nobody holds the outgoing call any more.
+    func abandon(_ id: UInt32) {
+        locked { state in
+            state.discardInputs(id)
+            guard state.machine.isOpen(id) else { return state.records[id] = nil }
+            state.records[id]?.isAbandoned = true
+            if state.machine.cancel(id) { state.append(Frame(.cancel, call: id)) }
+        }
+    }
+
+    func emit(_ event: Value, on id: UInt32) async throws {
+        let payload = CBOR.encode(event)
+        guard payload.count <= Frame.maximumPayload else { throw Self.tooLarge("An event's contents", payload.count) }
+        try await attempting { state -> Attempt<Void> in
+            if let end = state.end { throw end.problem }
+            guard state.queue.hasSpace else { return .wait(.space) }
+            switch state.machine.spend(Frame.cost(payload: payload.count), on: id) {
+            case .send:
+                state.append(.event, call: id, payload: payload)
+                return .done(())
+            case .wait:
+                return .wait(.credit(id))
+            case .ended:
+                throw CancellationError()
+            }
+        }
+    }
+
+    func ready(_ id: UInt32) async throws {
+        try await attempting { state -> Attempt<Void> in
+            if let end = state.end { throw end.problem }
+            guard state.machine.isOpen(id) else { throw CancellationError() }
+            guard state.queue.hasSpace else { return .wait(.space) }
+            return state.machine.credit(id) > 0 ? .done(()) : .wait(.credit(id))
+        }
+    }
+
+    func canEmit(_ id: UInt32) -> Bool {
+        locked { $0.queue.hasSpace && $0.machine.credit(id) > 0 }
+    }
+
+    func credit(_ id: UInt32) -> Int {
+        locked { $0.machine.credit(id) }
+    }
+
+    func send(_ bytes: ByteBuffer, lane: UInt8, on id: UInt32) async throws {
+        var rest = bytes
+        while let piece = rest.readSlice(length: min(rest.readableBytes, Self.maximumPiece)), piece.readableBytes > 0 {
+            let isSent: Bool = try await attempting { state in
+                if let end = state.end { throw end.problem }
+                guard state.queue.hasSpace else { return .wait(.space) }
+                switch state.machine.spend(Frame.cost(payload: 1 + piece.readableBytes), on: id, lane: lane) {
+                case .send:
+                    state.append(Frame(.data(lane: lane, piece), call: id))
+                    return .done(true)
+                case .wait:
+                    return .wait(.credit(id))
+                case .ended:
+                    // The other side has answered, or been answered: nobody reads it any more.
+                    return .done(false)
+                }
+            }
+            guard isSent else { return }
+        }
+    }
+
+    func end(lane: UInt8, on id: UInt32) async throws {
+        try await attempting { state -> Attempt<Void> in
+            if let end = state.end { throw end.problem }
+            guard state.queue.hasSpace else { return .wait(.space) }
+            if state.machine.end(lane: lane, on: id) { state.append(Frame(.end(lane: lane), call: id)) }
+            return .done(())
+        }
+    }
+}

@@ -1,0 +1,88 @@
+/// An agent that has greeted: the calls to it and the SSH connection below them, which live and end together.
+package import Calls
+import NIOCore
+package import Seedbox
+import SSH
+import Synchronization
+package import Wire
+
+package final class AgentSession: Sendable {
+    package let connection: CallConnection
+    private let ssh: SSHConnection
+    private let state = Mutex(State())
+
+    private struct State {
+        var hello: Hello?
+        var running: Task<Problem?, Never>?
+    }
+
+    init(connection: CallConnection, ssh: SSHConnection) {
+        self.connection = connection
+        self.ssh = ssh
+    }
+
+    /// What the agent said of itself.
+    package internal(set) var hello: Hello? {
+        get { state.withLock(\.hello) }
+        set { state.withLock { $0.hello = newValue } }
+    }
+
+    /// Drives the calls from the greeting on. A task of its own: the greeting and the link's life both need it running,
+    /// and `end()` ends it.
+    func start() {
+        let (connection, ssh) = (connection, ssh)
+        let task = Task<Problem?, Never> {
+            do {
+                try await connection.run()
+                return nil
+            } catch let problem as Problem {
+                return problem
+            } catch let error as CallsError {
+                // The reason below is the better one: the channel only saw its end.
+                if let reason = await Self.reason(ssh) { return Problem(.connectionLost, reason.message) }
+                return error.problem
+            } catch {
+                return Problem(.connectionLost, "The connection to the agent was lost.")
+            }
+        }
+        state.withLock { $0.running = task }
+    }
+
+    /// Why the SSH connection ended, where it has.
+    private static func reason(_ ssh: SSHConnection) async -> SSHError? {
+        let ended = try? await within(.milliseconds(200), orThrow: CancellationError()) { try await ssh.closed.get() }
+        guard let ended, ended.code != .closed, ended.code != .channelClosed else { return nil }
+        return ended
+    }
+
+    /// Waits for the end; the reason, where it is not our own doing.
+    package func ended() async -> Problem? {
+        guard let running = state.withLock(\.running) else { return nil }
+        return await running.value
+    }
+
+    /// Ends everything; returns when the descriptor is closed.
+    package func end() async {
+        await connection.close()
+        await ssh.close()
+        state.withLock(\.running)?.cancel()
+    }
+}
+
+/// Runs `body`, which obeys cancellation, and throws `error` where it takes longer than `limit`.
+func within<Success: Sendable>(
+    _ limit: Duration,
+    orThrow error: any Error,
+    _ body: @escaping @Sendable () async throws -> Success
+) async throws -> Success {
+    try await withThrowingTaskGroup(of: Success.self) { group in
+        group.addTask { try await body() }
+        group.addTask {
+            try await Task.sleep(for: limit)
+            throw error
+        }
+        defer { group.cancelAll() }
+        guard let first = try await group.next() else { preconditionFailure("Two tasks were added.") }
+        return first
+    }
+}

@@ -1,0 +1,174 @@
+/// A connection to tor's control port: authenticates, asks how tor is, and then hears what changes.
+package import NIOCore
+import NIOPosix
+import Seedbox
+
+/// One-shot: it lasts as long as the connection. Everything works without it; it only tells more.
+package struct ControlPort: Sendable {
+    /// How to say who we are.
+    package enum Credential: Sendable, Hashable {
+        /// The cookie file that tor names, or nothing where tor asks for nothing.
+        case cookie
+        case password(String)
+    }
+
+    private let address: TorAddress
+    private let credential: Credential
+    private let group: any EventLoopGroup
+
+    /// Bytes of a line; longer ones are no control port's.
+    private static let longestLine = 65_536
+    private static let cookieSize = 32
+    private static let connecting = TimeAmount.seconds(5)
+
+    package init(_ address: TorAddress, credential: Credential = .cookie, group: any EventLoopGroup) {
+        self.address = address
+        self.credential = credential
+        self.group = group
+    }
+
+    /// Follows tor until the connection ends or the task is cancelled; `told` gets all that is known, after each change.
+    ///
+    /// - Parameter owns: tor ends when this connection does.
+    package func follow(owns: Bool = false, _ told: (TorNews) -> Void) async throws {
+        let channel = try await connect()
+        try await channel.executeThenClose { inbound, outbound in
+            var replies = Replies(lines: inbound.makeAsyncIterator())
+            try await authenticate(&replies, outbound)
+            if owns { _ = try await ask("TAKEOWNERSHIP", &replies, outbound) }
+            var news = TorNews()
+            let events = try await ask("SETEVENTS STATUS_CLIENT CIRC", &replies, outbound)
+            guard events.isSuccess else { throw refused(events) }
+            let facts = try await ask("GETINFO version status/bootstrap-phase circuit-status", &replies, outbound)
+            for line in facts.lines + replies.takeEvents() { news.received(line) }
+            told(news)
+            while let reply = try await replies.next() {
+                let before = news
+                for line in reply.lines where reply.isEvent { news.received(line) }
+                if news != before { told(news) }
+            }
+        }
+    }
+
+    private func authenticate(_ replies: inout Replies, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) async throws {
+        let reply: ControlReply
+        switch credential {
+        case .password(let password):
+            let quoted = password.map { "\\\"".contains($0) ? "\\\($0)" : String($0) }.joined()
+            guard !password.contains(where: \.isNewline) else {
+                throw Problem(.configurationInvalid, "The control port's password holds a line end. Correct its file.")
+            }
+            reply = try await ask("AUTHENTICATE \"\(quoted)\"", &replies, outbound)
+        case .cookie:
+            let info = try await ask("PROTOCOLINFO 1", &replies, outbound)
+            let methods = info.lines.first { $0.hasPrefix("AUTH ") }.map { ControlWords($0.dropFirst(5)) }
+            let names = (methods?.pairs["METHODS"] ?? "NULL").split(separator: ",")
+            if names.contains("NULL") {
+                reply = try await ask("AUTHENTICATE", &replies, outbound)
+            } else if names.contains("COOKIE"), let path = methods?.pairs["COOKIEFILE"] {
+                reply = try await ask("AUTHENTICATE \(try cookie(path))", &replies, outbound)
+            } else {
+                throw Problem(
+                    .notPermitted,
+                    "Tor's control port demands a password. Set `control-password-file`, or CookieAuthentication 1."
+                )
+            }
+        }
+        guard reply.isSuccess else { throw refused(reply) }
+    }
+
+    private func cookie(_ path: String) throws -> String {
+        // Only a file of a cookie's very size is read and sent: a port that is not tor's must not get other secrets.
+        let bytes = try SmallFile.read(path, atMost: Self.cookieSize + 1)
+        guard bytes.count == Self.cookieSize else {
+            throw Problem(.notPermitted, "The cookie file that tor's control port names is no cookie.")
+        }
+        return bytes.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+    }
+
+    private func refused(_ reply: ControlReply) -> Problem {
+        Problem(.notPermitted, "Tor's control port refuses what was asked of it (\(reply.code)). Check its credentials.")
+    }
+
+    private func ask(
+        _ command: String,
+        _ replies: inout Replies,
+        _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
+    ) async throws -> ControlReply {
+        try await outbound.write(ByteBuffer(string: command + "\r\n"))
+        while let reply = try await replies.next() {
+            if !reply.isEvent { return reply }
+            replies.keep(reply)
+        }
+        throw Problem(.torFailed, "Tor closed its control port. It is probably ending; look into its log.")
+    }
+
+    private func connect() async throws -> NIOAsyncChannel<ByteBuffer, ByteBuffer> {
+        let bootstrap = ClientBootstrap(group: group).connectTimeout(Self.connecting)
+        let wrap: @Sendable (any Channel) -> EventLoopFuture<NIOAsyncChannel<ByteBuffer, ByteBuffer>> = { channel in
+            channel.eventLoop.makeCompletedFuture {
+                try channel.pipeline.syncOperations.addHandler(
+                    ByteToMessageHandler(ControlLineDecoder(), maximumBufferSize: Self.longestLine)
+                )
+                return try NIOAsyncChannel(wrappingChannelSynchronously: channel)
+            }
+        }
+        switch address {
+        case .tcp(let host, let port):
+            // A literal loopback or local address: nothing is resolved.
+            return try await bootstrap.connect(to: SocketAddress(ipAddress: host, port: port), channelInitializer: wrap)
+        case .unix(let path): return try await bootstrap.connect(unixDomainSocketPath: path, channelInitializer: wrap)
+        }
+    }
+}
+
+/// Lines in, replies out; events that come between a question and its answer are kept for later.
+private struct Replies {
+    var lines: NIOAsyncChannelInboundStream<ByteBuffer>.AsyncIterator
+    private var parser = ControlReplyParser()
+    private var kept: [ControlReply] = []
+
+    /// Events that may come between a question and its answer.
+    private static let mostKept = 1_000
+
+    init(lines: NIOAsyncChannelInboundStream<ByteBuffer>.AsyncIterator) { self.lines = lines }
+
+    mutating func next() async throws -> ControlReply? {
+        while let line = try await lines.next(isolation: #isolation) {
+            if let reply = try parser.received(String(buffer: line)) { return reply }
+        }
+        return nil
+    }
+
+    mutating func keep(_ event: ControlReply) {
+        if kept.count < Self.mostKept { kept.append(event) }
+    }
+
+    mutating func takeEvents() -> [String] {
+        defer { kept = [] }
+        return kept.flatMap(\.lines)
+    }
+}
+
+/// Cuts at line ends.
+private struct ControlLineDecoder: ByteToMessageDecoder {
+    typealias InboundOut = ByteBuffer
+
+    mutating func decode(context: ChannelHandlerContext, buffer: inout ByteBuffer) throws -> DecodingState {
+        guard let end = buffer.readableBytesView.firstIndex(of: UInt8(ascii: "\n")) else { return .needMoreData }
+        guard var line = buffer.readSlice(length: end - buffer.readerIndex + 1) else { return .needMoreData }
+        line.moveWriterIndex(to: line.writerIndex - 1)
+        if line.readableBytesView.last == UInt8(ascii: "\r") { line.moveWriterIndex(to: line.writerIndex - 1) }
+        context.fireChannelRead(wrapInboundOut(line))
+        return .continue
+    }
+
+    mutating func decodeLast(
+        context: ChannelHandlerContext,
+        buffer: inout ByteBuffer,
+        seenEOF: Bool
+    ) throws -> DecodingState {
+        buffer.clear()
+        return .needMoreData
+    }
+}

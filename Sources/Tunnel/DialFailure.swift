@@ -1,0 +1,59 @@
+/// Why an attempt failed, how far it had come, and what the link does about it.
+import Calls
+package import Seedbox
+import SSH
+
+package struct DialFailure: Error, Sendable, Hashable {
+    package var problem: Problem
+    package var remedy: SOCKSReply.Remedy
+    /// The stage that failed.
+    package var stage: Dialer.Stage
+
+    init(_ problem: Problem, _ remedy: SOCKSReply.Remedy, at stage: Dialer.Stage) {
+        self.problem = problem
+        self.remedy = remedy
+        self.stage = stage
+    }
+
+    /// Of an error of SSH or of the calls on it.
+    init(_ error: any Error, at stage: Dialer.Stage) {
+        switch error {
+        case let error as SSHError:
+            let (code, remedy, failed) = Self.meaning(error.code, at: stage)
+            self.init(Problem(code, error.message), remedy, at: failed)
+        case let error as CallsError: self.init(error.problem, .backOff, at: stage)
+        case let problem as Problem:
+            self.init(problem, Self.remedy(problem.code), at: stage)
+        default:
+            self.init(
+                Problem(.sshFailed, "The SSH connection failed in an unexpected way. It is tried again by itself."),
+                .backOff,
+                at: stage
+            )
+        }
+    }
+
+    private static func meaning(
+        _ code: SSHError.Code,
+        at stage: Dialer.Stage
+    ) -> (Problem.Code, SOCKSReply.Remedy, Dialer.Stage) {
+        switch code {
+        case .libraryRefused: (.sshLibraryRefused, .tellOwner, .handshake)
+        case .keyUnreadable, .keyInvalid: (.secretUnreadable, .tellOwner, .login)
+        case .notSSH, .handshakeFailed: (.sshFailed, .backOff, .handshake)
+        case .hostKeyMismatch: (.hostKeyMismatch, .tellOwner, .handshake)
+        case .loginRefused: (.loginRefused, .tellOwner, .login)
+        case .channelRefused, .execRefused: (.agentFailed, .backOff, .greeting)
+        case .timedOut: (.timedOut, .newCircuit, stage)
+        case .stalled, .connectionLost, .closed, .channelClosed: (.connectionLost, .newCircuit, stage)
+        }
+    }
+
+    private static func remedy(_ code: Problem.Code) -> SOCKSReply.Remedy {
+        switch code {
+        case .agentIncompatible, .controllerOutdated, .agentUnexpected, .notPermitted: .tellOwner
+        case .timedOut, .connectionLost: .newCircuit
+        default: .backOff
+        }
+    }
+}

@@ -1,0 +1,268 @@
+/// The link to one seedbox: keeps a session with its agent, whatever happens to Tor, SSH or the VPS.
+package import Calls
+package import Logging
+package import NIOCore
+package import Seedbox
+import ServiceLifecycle
+import Synchronization
+import Wire
+
+package final class Link: Service {
+    private let configuration: TunnelConfiguration
+    private let tor: Tor
+    private let group: any EventLoopGroup
+    private let logger: Logger
+    private let state: Mutex<State>
+    private let events: AsyncStream<LinkMachine.Event>
+    private let post: AsyncStream<LinkMachine.Event>.Continuation
+    private let origin = ContinuousClock.now
+
+    private struct State {
+        var machine: LinkMachine
+        var sessions: [Int: AgentSession] = [:]
+        var attempts: [Int: Task<Void, Never>] = [:]
+        /// The newest start of each timer; one that was restarted or cancelled fires in vain.
+        var timers: [LinkMachine.Timer: Int] = [:]
+        var lastTimer = 0
+        var torStatus = Tor.Status()
+        /// Unix milliseconds when the agent was last heard.
+        var heardAt: Int64?
+        /// The stages that the newest attempt has passed, for the hops.
+        var stage: Dialer.Stage?
+        var shown = LinkStatus()
+        var statusListeners: [Int: AsyncStream<LinkStatus>.Continuation] = [:]
+        var connectionListeners: [Int: AsyncStream<CallConnection>.Continuation] = [:]
+        var lastListener = 0
+
+        /// The session in use.
+        var live: AgentSession? { machine.session.flatMap { sessions[$0.id] } }
+    }
+
+    package init(_ configuration: TunnelConfiguration, tor: Tor, group: any EventLoopGroup, logger: Logger) {
+        self.configuration = configuration
+        self.tor = tor
+        self.group = group
+        var logger = logger
+        logger[metadataKey: "tunnel.box"] = "\(configuration.box)"
+        self.logger = logger
+        state = Mutex(
+            State(machine: LinkMachine(configuration.timing, addresses: configuration.addresses.count))
+        )
+        (events, post) = AsyncStream.makeStream()
+    }
+
+    // MARK: What others use
+
+    package var status: LinkStatus { state.withLock(\.shown) }
+
+    /// The status now, and whenever it changes; a slow listener gets the newest.
+    package func statuses() -> AsyncStream<LinkStatus> {
+        AsyncStream(bufferingPolicy: .bufferingNewest(1)) { continuation in
+            let number = state.withLock { state in
+                state.lastListener += 1
+                state.statusListeners[state.lastListener] = continuation
+                continuation.yield(state.shown)
+                return state.lastListener
+            }
+            continuation.onTermination = { [weak self] _ in
+                _ = self?.state.withLock { $0.statusListeners.removeValue(forKey: number) }
+            }
+        }
+    }
+
+    /// The connection in use, if there is one, and each that takes its place.
+    package func connections() -> AsyncStream<CallConnection> {
+        AsyncStream(bufferingPolicy: .bufferingNewest(1)) { continuation in
+            let number = state.withLock { state in
+                state.lastListener += 1
+                state.connectionListeners[state.lastListener] = continuation
+                if let connection = state.live?.connection { continuation.yield(connection) }
+                return state.lastListener
+            }
+            continuation.onTermination = { [weak self] _ in
+                _ = self?.state.withLock { $0.connectionListeners.removeValue(forKey: number) }
+            }
+        }
+    }
+
+    /// The connection in use; waits for one as long as `patience` lasts.
+    ///
+    /// Throws the problem that keeps the link down: at once where only the owner can mend it, else at the end.
+    package func connection(within patience: Duration) async throws -> CallConnection {
+        let deadline = ContinuousClock.now + patience
+        post.yield(.kicked)
+        return try await withThrowingTaskGroup(of: CallConnection?.self) { group in
+            group.addTask { [self] in
+                for await _ in statuses() {
+                    let (live, failure) = state.withLock { ($0.live, $0.machine.failure) }
+                    if let live { return live.connection }
+                    if let failure, failure.remedy == .tellOwner { throw failure.problem }
+                }
+                throw CancellationError()
+            }
+            group.addTask {
+                try await Task.sleep(until: deadline)
+                return nil
+            }
+            defer { group.cancelAll() }
+            if let connection = try await group.next() ?? nil { return connection }
+            throw status.problem
+                ?? Problem(
+                    .linkDown,
+                    "The link to the seedbox is not up yet. See `farseed status`, or wait longer by --timeout."
+                )
+        }
+    }
+
+    // MARK: The shell of the machine
+
+    package func run() async throws {
+        await cancelWhenGracefulShutdown { [self] in
+            await withDiscardingTaskGroup { group in
+                group.addTask { [self] in
+                    for await status in tor.statuses() {
+                        state.withLock { $0.torStatus = status }
+                        post.yield(status.isUsable ? .torUsable : .torUnusable)
+                    }
+                }
+                for await event in events { handle(event, &group) }
+                group.cancelAll()
+            }
+            await leave()
+        }
+    }
+
+    private func handle(_ event: LinkMachine.Event, _ group: inout DiscardingTaskGroup) {
+        let now = ContinuousClock.now - origin
+        let actions = state.withLock { state in
+            note(event, &state)
+            let before = state.machine.name
+            let actions = state.machine.handle(event, at: now, jitter: .random(in: 0...1))
+            log(event, from: before, to: state.machine.name, state.machine.failure)
+            return actions
+        }
+        for action in actions { perform(action, &group) }
+        state.withLock { show(&$0) }
+    }
+
+    /// What the hops need to know and the machine does not.
+    private func note(_ event: LinkMachine.Event, _ state: inout State) {
+        switch event {
+        case .reached(_, let stage): state.stage = stage
+        case .heard: state.heardAt = Wall.milliseconds
+        case .ended(let id, _): state.sessions[id] = nil
+        case .opened: state.heardAt = Wall.milliseconds
+        default: break
+        }
+    }
+
+    private func perform(_ action: LinkMachine.Action, _ group: inout DiscardingTaskGroup) {
+        switch action {
+        case .attempt(let id, let address): attempt(id, configuration.addresses[address])
+        case .abandon(let id):
+            state.withLock { $0.attempts.removeValue(forKey: id) }?.cancel()
+        case .adopt(let id):
+            state.withLock { state in
+                guard let session = state.sessions[id] else { return }
+                for listener in state.connectionListeners.values { listener.yield(session.connection) }
+            }
+        case .end(let id):
+            guard let session = state.withLock({ $0.sessions.removeValue(forKey: id) }) else { return }
+            group.addTask { await session.end() }
+        case .ping(let id):
+            guard let connection = state.withLock({ $0.sessions[id]?.connection }) else { return }
+            group.addTask { [post] in
+                // A connection that ends tells so itself.
+                if let roundTrip = try? await connection.ping() { post.yield(.heard(id, roundTrip: roundTrip)) }
+            }
+        case .set(let timer, let duration):
+            let number = state.withLock { state in
+                state.lastTimer += 1
+                state.timers[timer] = state.lastTimer
+                return state.lastTimer
+            }
+            group.addTask { [self] in
+                guard (try? await Task.sleep(for: duration)) != nil else { return }
+                let isDue = state.withLock { state in
+                    guard state.timers[timer] == number else { return false }
+                    state.timers[timer] = nil
+                    return true
+                }
+                if isDue { post.yield(.timer(timer)) }
+            }
+        case .cancel(let timer): state.withLock { $0.timers[timer] = nil }
+        }
+    }
+
+    private func attempt(_ id: Int, _ address: String) {
+        let dialer = Dialer(configuration, socks: tor.socks, group: group)
+        // Not in the group: one attempt must be cancelled without the others. `leave` cancels what is left.
+        let task = Task { [self] in
+            do {
+                let session = try await dialer.dial(address, isolation: Wall.nonce()) { [post] stage in
+                    post.yield(.reached(id, stage))
+                }
+                let isWanted = state.withLock { state in
+                    guard state.attempts.removeValue(forKey: id) != nil else { return false }
+                    state.sessions[id] = session
+                    return true
+                }
+                guard isWanted else { return await session.end() }
+                post.yield(.opened(id))
+                let problem = await session.ended()
+                post.yield(
+                    .ended(id, problem ?? Problem(.connectionLost, "The agent on the VPS closed the connection."))
+                )
+                await session.end()
+            } catch let failure as DialFailure {
+                _ = state.withLock { $0.attempts.removeValue(forKey: id) }
+                post.yield(.failed(id, failure))
+            } catch {
+                // Cancelled: abandoned, or the controller is stopping.
+            }
+        }
+        state.withLock { $0.attempts[id] = task }
+        // It may have ended before it was noted; then nobody removes it but this.
+        if task.isCancelled { _ = state.withLock { $0.attempts.removeValue(forKey: id) } }
+    }
+
+    private func leave() async {
+        let (attempts, sessions) = state.withLock { state in
+            defer {
+                state.attempts = [:]
+                state.sessions = [:]
+            }
+            return (state.attempts, state.sessions)
+        }
+        for attempt in attempts.values { attempt.cancel() }
+        for session in sessions.values { await session.end() }
+    }
+
+    private func log(_ event: LinkMachine.Event, from before: String, to after: String, _ failure: DialFailure?) {
+        logger.trace("Link event", metadata: ["tunnel.event": "\(event)", "tunnel.state": "\(after)"])
+        guard before != after else { return }
+        var metadata: Logger.Metadata = ["tunnel.state": "\(after)"]
+        if case .failed(_, let failure) = event { metadata["tunnel.problem"] = "\(failure.problem.code.rawValue)" }
+        if case .ended(_, let problem) = event { metadata["tunnel.problem"] = "\(problem.code.rawValue)" }
+        switch after {
+        case "live": logger.info("The link is live", metadata: metadata)
+        case "lost", "suspect", "backing-off": logger.notice("The link is not live", metadata: metadata)
+        default: logger.debug("The link changes", metadata: metadata)
+        }
+    }
+
+    /// Works out the status, and tells of it where it has changed.
+    private func show(_ state: inout State) {
+        let status = LinkView(
+            machine: state.machine,
+            tor: state.torStatus,
+            stage: state.stage,
+            path: state.torStatus.news?.paths[Dialer.userName(configuration.box)],
+            software: state.live?.hello?.software,
+            heardAt: state.heardAt
+        ).status
+        guard status != state.shown else { return }
+        state.shown = status
+        for listener in state.statusListeners.values { listener.yield(status) }
+    }
+}

@@ -1,0 +1,337 @@
+/// The life of the link to one seedbox, as a pure machine: what happened goes in, what to do comes out.
+package import Seedbox
+
+/// ```
+///                      torUsable                 opened
+///  waitingForTor ───────────────▶ attempting ──────────────▶ live ◀───────────┐ heard: the rival is abandoned
+///        ▲                        ▲   │   ▲                  │ │              │ rival opened: it is adopted
+///        │ tor not usable         │   │   │ rival goes on    │ │ suspect      │
+///        │                  retry │   │   │                  │ ▼              │
+///        └───────────────── backingOff│   └───────────────suspect ────────────┘
+///                             ▲   ▲   │ failed    ended, dead │
+///                             │   └───┘                       │ ended or dead, and no rival under way
+///                             │ (lost: a pause of `spacing`)  │
+///                             └───────────────────────────────┘
+/// ```
+///
+/// While suspect, the old session keeps its chance and a rival is begun on another circuit; the first to answer wins.
+/// Time is a value: the moment of each event, from any origin. So is chance: `jitter` is a random number from 0 to 1.
+package struct LinkMachine: Sendable {
+    package enum Event: Sendable, Hashable {
+        /// Tor can be tried (again): it runs and has bootstrapped, or nothing is known to the contrary.
+        case torUsable
+        case torUnusable
+        /// An attempt has come as far as this stage.
+        case reached(Int, Dialer.Stage)
+        /// An attempt has become a session.
+        case opened(Int)
+        case failed(Int, DialFailure)
+        /// A session has ended, without our asking.
+        case ended(Int, Problem)
+        /// A session has answered a ping.
+        case heard(Int, roundTrip: Duration)
+        case timer(Timer)
+        /// Somebody wants it tried now.
+        case kicked
+    }
+
+    package enum Timer: Sendable, Hashable, CaseIterable {
+        case retry, ping, suspect, dead
+    }
+
+    package enum Action: Sendable, Hashable {
+        /// Begin an attempt, to the address of this number, on a circuit of its own.
+        case attempt(Int, address: Int)
+        /// Stop an attempt; nothing more is heard of it.
+        case abandon(Int)
+        /// This session is the one in use from now on.
+        case adopt(Int)
+        /// Close a session; nothing more is heard of it.
+        case end(Int)
+        /// Ping a session; the answer is `heard`.
+        case ping(Int)
+        /// Start or restart a timer.
+        case set(Timer, Duration)
+        case cancel(Timer)
+    }
+
+    package enum State: Sendable, Hashable {
+        /// There is no tor to connect to yet, or it is still bootstrapping.
+        case waitingForTor
+        /// On the way: SOCKS, circuit, SSH, greeting.
+        case attempting(Attempt)
+        /// A session answers.
+        case live(Live)
+        /// A session has not answered for a while; a rival is on the way, or will be.
+        case suspect(Live, rival: Attempt?)
+        /// Nothing is on the way until the retry timer.
+        case backingOff(isLoss: Bool)
+    }
+
+    package struct Attempt: Sendable, Hashable {
+        package var id: Int
+        package var stage = Dialer.Stage.socks
+    }
+
+    package struct Live: Sendable, Hashable {
+        package var id: Int
+        /// Smoothed as TCP does (RFC 6298): an eighth of each new one.
+        package var roundTrip: Duration?
+    }
+
+    package private(set) var state = State.waitingForTor
+    /// Why the link is not live, or what the last attempt failed of; nil when live and before the first failure.
+    package private(set) var failure: DialFailure?
+
+    private let timing: LinkTiming
+    private let addresses: Int
+    private var isTorUsable = false
+    private var lastID = 0
+    /// When the last attempt began.
+    private var lastBegan: Duration?
+    /// Attempts that have failed in a row, and those of them that asked for another circuit at once.
+    private var failures = 0
+    private var hurried = 0
+    /// A link that was live once is `lost` when it is not.
+    private var wasLive = false
+
+    /// Attempts in a row that are made without a pause, where another circuit may do better.
+    static let mostHurried = 2
+    /// The longest pause while tor's own port does not answer: asking costs nothing, and tor comes back suddenly.
+    static let localPause = Duration.seconds(2)
+
+    package init(_ timing: LinkTiming, addresses: Int) {
+        precondition(addresses > 0, "A box has an address.")
+        self.timing = timing
+        self.addresses = addresses
+    }
+
+    /// The state's name as it is shown.
+    package var name: String {
+        switch state {
+        case .waitingForTor: "waiting-for-tor"
+        case .attempting(let attempt):
+            switch attempt.stage {
+            case .socks, .circuit: "connecting"
+            case .handshake, .login: "authenticating"
+            case .greeting: "greeting"
+            }
+        case .live: "live"
+        case .suspect: "suspect"
+        case .backingOff(let isLoss): isLoss ? "lost" : "backing-off"
+        }
+    }
+
+    /// The session in use.
+    package var session: Live? {
+        switch state {
+        case .live(let live), .suspect(let live, _): live
+        case .waitingForTor, .attempting, .backingOff: nil
+        }
+    }
+
+    package mutating func handle(_ event: Event, at now: Duration, jitter: Double) -> [Action] {
+        switch event {
+        case .torUsable: torUsable(at: now)
+        case .torUnusable: torUnusable()
+        case .reached(let id, let stage): reached(id, stage)
+        case .opened(let id): opened(id)
+        case .failed(let id, let failure): failed(id, failure, at: now, jitter: jitter)
+        case .ended(let id, let problem): ended(id, problem, at: now)
+        case .heard(let id, let roundTrip): heard(id, roundTrip)
+        case .timer(.retry): retry(at: now)
+        case .timer(.ping): ping()
+        case .timer(.suspect): suspected(at: now)
+        case .timer(.dead): dead(at: now)
+        case .kicked: kicked(at: now)
+        }
+    }
+
+    // MARK: Tor
+
+    private mutating func torUsable(at now: Duration) -> [Action] {
+        let wasUsable = isTorUsable
+        isTorUsable = true
+        switch state {
+        case .waitingForTor: return begin(at: now)
+        // It has just come back, so what kept us from it is over.
+        case .backingOff where !wasUsable: return begin(at: now)
+        case .backingOff, .attempting, .live, .suspect: return []
+        }
+    }
+
+    /// What is under way shows by itself whether it still goes.
+    private mutating func torUnusable() -> [Action] {
+        isTorUsable = false
+        return []
+    }
+
+    // MARK: Attempts
+
+    /// Begins an attempt, or says when: a guard refuses clients that are too fast.
+    private mutating func begin(at now: Duration) -> [Action] {
+        guard isTorUsable else {
+            state = .waitingForTor
+            return [.cancel(.retry)]
+        }
+        if let wait = spacing(at: now) {
+            state = .backingOff(isLoss: wasLive)
+            return [.set(.retry, wait)]
+        }
+        let (attempt, action) = makeAttempt(at: now)
+        state = .attempting(attempt)
+        return [.cancel(.retry), action]
+    }
+
+    private func spacing(at now: Duration) -> Duration? {
+        guard let lastBegan, now - lastBegan < timing.spacing else { return nil }
+        return timing.spacing - (now - lastBegan)
+    }
+
+    private mutating func makeAttempt(at now: Duration) -> (Attempt, Action) {
+        lastID += 1
+        lastBegan = now
+        // Each failure moves on to the next address.
+        return (Attempt(id: lastID), .attempt(lastID, address: failures % addresses))
+    }
+
+    private mutating func reached(_ id: Int, _ stage: Dialer.Stage) -> [Action] {
+        switch state {
+        case .attempting(var attempt) where attempt.id == id:
+            attempt.stage = stage
+            state = .attempting(attempt)
+        case .suspect(let live, var rival?) where rival.id == id:
+            rival.stage = stage
+            state = .suspect(live, rival: rival)
+        default: break  // Of an attempt that was abandoned meanwhile.
+        }
+        return []
+    }
+
+    private mutating func opened(_ id: Int) -> [Action] {
+        switch state {
+        case .attempting(let attempt) where attempt.id == id: return adopt(id)
+        case .suspect(let old, let rival?) where rival.id == id: return adopt(id) + [.end(old.id)]
+        default: return [.end(id)]  // It won a race that was over.
+        }
+    }
+
+    private mutating func adopt(_ id: Int) -> [Action] {
+        state = .live(Live(id: id))
+        failure = nil
+        failures = 0
+        hurried = 0
+        wasLive = true
+        return [.cancel(.retry), .adopt(id)] + pinging(id)
+    }
+
+    private mutating func failed(_ id: Int, _ failure: DialFailure, at now: Duration, jitter: Double) -> [Action] {
+        switch state {
+        case .attempting(let attempt) where attempt.id == id:
+            self.failure = failure
+            failures += 1
+            let pause = pause(after: failure, jitter: jitter, at: now)
+            state = .backingOff(isLoss: false)
+            return [.set(.retry, pause)]
+        case .suspect(let live, let rival?) where rival.id == id:
+            failures += 1
+            state = .suspect(live, rival: nil)
+            return [.set(.retry, pause(after: failure, jitter: jitter, at: now))]
+        default: return []
+        }
+    }
+
+    /// Full jitter: anything from nothing to a bound that doubles.
+    private mutating func pause(after failure: DialFailure, jitter: Double, at now: Duration) -> Duration {
+        let least = spacing(at: now) ?? .zero
+        if failure.remedy == .newCircuit, hurried < Self.mostHurried {
+            hurried += 1
+            return least
+        }
+        hurried = 0
+        if failure.remedy == .tellOwner { return timing.retryFault }
+        let doublings = min(max(failures - 1, 0), 16)
+        var bound = min(timing.retryFirst * (1 << doublings), timing.retryLast)
+        if failure.stage == .socks { bound = min(bound, Self.localPause) }
+        return max(least, bound * jitter)
+    }
+
+    private mutating func retry(at now: Duration) -> [Action] {
+        switch state {
+        case .backingOff: return begin(at: now)
+        case .suspect(let live, nil):
+            let (rival, action) = makeAttempt(at: now)
+            state = .suspect(live, rival: rival)
+            return [action]
+        case .waitingForTor, .attempting, .live, .suspect: return []
+        }
+    }
+
+    private mutating func kicked(at now: Duration) -> [Action] {
+        guard case .backingOff = state else { return [] }
+        return begin(at: now)
+    }
+
+    // MARK: A session
+
+    private func pinging(_ id: Int) -> [Action] {
+        let roundTrip = session?.roundTrip ?? .zero
+        return [
+            .cancel(.ping), .ping(id),
+            .set(.suspect, max(timing.suspectAfter, roundTrip * timing.suspectFactor)),
+            .set(.dead, max(timing.deadAfter, roundTrip * timing.deadFactor)),
+        ]
+    }
+
+    private mutating func ping() -> [Action] {
+        guard case .live(let live) = state else { return [] }
+        return pinging(live.id)
+    }
+
+    private mutating func heard(_ id: Int, _ roundTrip: Duration) -> [Action] {
+        guard var live = session, live.id == id else { return [] }
+        live.roundTrip = live.roundTrip.map { $0 * 7 / 8 + roundTrip / 8 } ?? roundTrip
+        var actions: [Action] = [.cancel(.suspect), .cancel(.dead), .set(.ping, timing.pingEvery)]
+        if case .suspect(_, let rival) = state {
+            actions.append(.cancel(.retry))
+            if let rival { actions.append(.abandon(rival.id)) }
+            failures = 0
+        }
+        state = .live(live)
+        return actions
+    }
+
+    private mutating func suspected(at now: Duration) -> [Action] {
+        guard case .live(let live) = state else { return [] }
+        state = .suspect(live, rival: nil)
+        if let wait = spacing(at: now) { return [.set(.retry, wait)] }
+        return retry(at: now)
+    }
+
+    private mutating func dead(at now: Duration) -> [Action] {
+        guard let live = session else { return [] }
+        let problem = Problem(
+            .connectionLost,
+            "The agent has not answered for too long: the circuit is dead. A new session is being opened."
+        )
+        return [.end(live.id)] + over(live, problem, at: now)
+    }
+
+    private mutating func ended(_ id: Int, _ problem: Problem, at now: Duration) -> [Action] {
+        guard let live = session, live.id == id else { return [] }
+        return over(live, problem, at: now)
+    }
+
+    /// The session is no more: a rival goes on in its place, or one is begun.
+    private mutating func over(_ live: Live, _ problem: Problem, at now: Duration) -> [Action] {
+        failure = DialFailure(problem, .newCircuit, at: .handshake)
+        let timers: [Action] = [.cancel(.ping), .cancel(.suspect), .cancel(.dead)]
+        if case .suspect(_, let rival?) = state {
+            state = .attempting(rival)
+            return timers
+        }
+        state = .backingOff(isLoss: true)
+        // Also where nothing stands against it, so that the loss is a state of its own that is seen.
+        return timers + [.set(.retry, spacing(at: now) ?? .zero)]
+    }
+}

@@ -1,0 +1,111 @@
+/// The link line: what the machine, tor and the agent say, as states of the five hops.
+import Seedbox
+
+struct LinkView {
+    var machine: LinkMachine
+    var tor: Tor.Status
+    /// The stage that the newest attempt has reached.
+    var stage: Dialer.Stage?
+    /// Nicknames of the relays of our circuit, where tor tells.
+    var path: [String]?
+    /// What the agent calls itself.
+    var software: String?
+    var heardAt: Int64?
+
+    var status: LinkStatus {
+        var status = LinkStatus(
+            state: name,
+            problem: problem,
+            roundTrip: machine.session?.roundTrip,
+            dataAt: heardAt
+        )
+        status[.tor] = torHop
+        for (hop, first, last, words) in Self.hops { status[hop] = hopStatus(first, last, words) }
+        if status[.circuit].state == .up, let path, !path.isEmpty {
+            status[.circuit].detail = path.map { String($0.prefix(20)) }.joined(separator: " → ")
+        }
+        if status[.agent].state == .up { status[.agent].detail = software.map { String($0.prefix(40)) } ?? "" }
+        if case .suspect = machine.state { status[.agent] = .init(.waiting, "no answer; trying another circuit") }
+        return status
+    }
+
+    /// The link line of one attempt without a machine.
+    static func status(of stage: Dialer.Stage, failure: DialFailure?, tor: Tor.Status) -> LinkStatus {
+        var machine = LinkMachine(LinkTiming(), addresses: 1)
+        _ = machine.handle(.torUsable, at: .zero, jitter: 0)
+        _ = machine.handle(.reached(1, stage), at: .zero, jitter: 0)
+        if let failure { _ = machine.handle(.failed(1, failure), at: .zero, jitter: 0) }
+        return LinkView(machine: machine, tor: tor, stage: stage).status
+    }
+
+    /// Each hop with the stages that it spans, and what is said while it is on its way.
+    private static let hops: [(LinkStatus.Hop, Dialer.Stage, Dialer.Stage, String)] = [
+        (.circuit, .circuit, .circuit, "looking for a way"), (.ssh, .handshake, .login, "logging in"),
+        (.agent, .greeting, .greeting, "greeting"),
+    ]
+
+    private var name: String {
+        guard case .waitingForTor = machine.state, let news = tor.news, news.bootstrap < 100 else { return machine.name }
+        return "bootstrapping"
+    }
+
+    private var problem: Problem? {
+        if machine.session != nil { return nil }
+        if case .waitingForTor = machine.state { return tor.problem ?? bootstrapProblem }
+        return machine.failure?.problem
+    }
+
+    /// Only what keeps tor from going on is a problem; being on its way is not.
+    private var bootstrapProblem: Problem? {
+        guard let news = tor.news, let warning = news.warning else { return nil }
+        var text = "Tor cannot go on at \(news.bootstrap) %: \(Self.plain(warning))."
+        if let skew = news.clockSkew { text += " This machine's clock is off by \(abs(skew)) s; set it." }
+        return Problem(.torNotReady, text + " Check the network, or whether Tor is blocked here and needs a bridge.")
+    }
+
+    private var torHop: LinkStatus.HopStatus {
+        if tor.isStarting { return .init(tor.problem == nil ? .waiting : .down, tor.problem == nil ? "starting" : "ended") }
+        if let news = tor.news {
+            if news.bootstrap < 100 {
+                return .init(.waiting, "bootstrapped \(news.bootstrap) %, \(Self.plain(news.phase))")
+            }
+            if machine.session != nil || failedAt != .socks { return .init(.up, news.version ?? "") }
+        }
+        if machine.session != nil { return .init(.up) }
+        if failedAt == .socks { return .init(.down, "does not answer") }
+        if let stage = current, stage > .socks { return .init(.up) }
+        return failedAt == nil ? .init(current == nil ? .unknown : .waiting) : .init(.up)
+    }
+
+    private func hopStatus(_ first: Dialer.Stage, _ last: Dialer.Stage, _ words: String) -> LinkStatus.HopStatus {
+        if machine.session != nil { return .init(.up) }
+        if let current {
+            if current > last { return .init(.up) }
+            if current >= first { return .init(.waiting, words) }
+            return .init(.unknown)
+        }
+        guard let failedAt else { return .init(.unknown) }
+        if failedAt > last { return .init(.up) }
+        if failedAt >= first { return .init(.down, Self.words(machine.failure?.problem.code)) }
+        return .init(.unknown)
+    }
+
+    /// The stage that an attempt is at.
+    private var current: Dialer.Stage? {
+        if case .attempting(let attempt) = machine.state { attempt.stage } else { nil }
+    }
+
+    /// The stage that the last attempt failed at; nil while one is under way.
+    private var failedAt: Dialer.Stage? {
+        if case .backingOff = machine.state { machine.failure?.stage } else { nil }
+    }
+
+    private static func words(_ code: Problem.Code?) -> String {
+        code.map { $0.rawValue.split(separator: "-").joined(separator: " ") } ?? "down"
+    }
+
+    /// Tor's own words, which may hold what a relay sent.
+    private static func plain(_ text: String) -> String {
+        String(String.UnicodeScalarView(text.unicodeScalars.filter { (0x20..<0x7F).contains($0.value) }.prefix(120)))
+    }
+}

@@ -1,0 +1,142 @@
+/// Tor as all links of a controller share it: a given SOCKS port, or an own child process.
+package import Logging
+package import NIOCore
+package import Seedbox
+import ServiceLifecycle
+import Synchronization
+
+package final class Tor: Service {
+    package enum Source: Sendable {
+        /// A tor that runs anyway. Without a control port nothing is known of it but what SOCKS answers.
+        case given(socks: TorAddress, control: TorAddress?, credential: ControlPort.Credential)
+        /// A tor of our own, which ends with us.
+        case own(TorChild)
+    }
+
+    /// What is known of tor at this moment.
+    package struct Status: Sendable, Hashable {
+        /// Nil where tor has no control port, or it does not answer: then only trying shows how it is.
+        package var news: TorNews?
+        /// Why tor does not run, or cannot be asked; the links are tried all the same where it was given.
+        package var problem: Problem?
+        /// True while an own tor does not run yet: there is nothing to connect to.
+        package var isStarting = false
+
+        /// False where trying is known to be of no use yet.
+        package var isUsable: Bool { !isStarting && (news.map { $0.bootstrap >= 100 } ?? true) }
+    }
+
+    /// Where to connect to.
+    package let socks: TorAddress
+    private let source: Source
+    private let group: any EventLoopGroup
+    private let logger: Logger
+    private let state: Mutex<State>
+
+    private struct State {
+        var status: Status
+        var listeners: [Int: AsyncStream<Status>.Continuation] = [:]
+        var lastListener = 0
+    }
+
+    /// Pauses before a lost control port or an ended tor is tried again: doubled from the first to the last.
+    private static let firstPause = Duration.seconds(1)
+    private static let longestPause = Duration.seconds(60)
+    /// A tor that ran this long was in order; the next pause is short again.
+    private static let steady = Duration.seconds(120)
+
+    package init(_ source: Source, group: any EventLoopGroup, logger: Logger) {
+        self.source = source
+        self.group = group
+        self.logger = logger
+        switch source {
+        case .given(let socks, _, _):
+            self.socks = socks
+            state = Mutex(State(status: Status()))
+        case .own(let child):
+            socks = child.socks
+            state = Mutex(State(status: Status(isStarting: true)))
+        }
+    }
+
+    package var status: Status { state.withLock(\.status) }
+
+    /// The status now, and whenever it changes; a slow listener gets the newest.
+    package func statuses() -> AsyncStream<Status> {
+        AsyncStream(bufferingPolicy: .bufferingNewest(1)) { continuation in
+            let number = state.withLock { state in
+                state.lastListener += 1
+                state.listeners[state.lastListener] = continuation
+                continuation.yield(state.status)
+                return state.lastListener
+            }
+            continuation.onTermination = { [weak self] _ in
+                _ = self?.state.withLock { $0.listeners.removeValue(forKey: number) }
+            }
+        }
+    }
+
+    /// Returns once tor can be used, or `patience` is over.
+    package func usable(within patience: Duration) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { for await status in self.statuses() where status.isUsable { return } }
+            group.addTask { try? await Task.sleep(for: patience) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    /// Keeps asking, and keeps an own tor running, until cancelled or shut down.
+    package func run() async throws {
+        await cancelWhenGracefulShutdown { [self] in
+            switch source {
+            case .given(_, nil, _): try? await gracefulShutdown()
+            case .given(_, let control?, let credential): await keep { try await follow(control, credential) }
+            case .own(let child): await keep { try await run(child) }
+            }
+        }
+    }
+
+    private func follow(_ control: TorAddress, _ credential: ControlPort.Credential) async throws {
+        defer { change { $0.news = nil } }
+        try await ControlPort(control, credential: credential, group: group).follow { news in
+            change { $0 = Status(news: news) }
+        }
+    }
+
+    private func run(_ child: TorChild) async throws {
+        defer { change { $0 = Status(news: nil, problem: $0.problem, isStarting: true) } }
+        try await child.run(group: group, logger: logger) { news in
+            change { $0 = Status(news: news) }
+        }
+    }
+
+    /// Runs `body` again and again with growing pauses.
+    private func keep(_ body: () async throws -> Void) async {
+        var pause = Self.firstPause
+        while !Task.isCancelled {
+            let began = ContinuousClock.now
+            do {
+                try await body()
+            } catch is CancellationError {
+                return
+            } catch {
+                let problem = error as? Problem
+                change { $0.problem = problem ?? $0.problem }
+                logger.debug("Tor cannot be followed", metadata: ["tor.problem": "\(problem?.code.rawValue ?? "io")"])
+            }
+            if ContinuousClock.now - began > Self.steady { pause = Self.firstPause }
+            try? await Task.sleep(for: pause)
+            pause = min(pause * 2, Self.longestPause)
+        }
+    }
+
+    private func change(_ body: (inout Status) -> Void) {
+        state.withLock { state in
+            let before = state.status
+            body(&state.status)
+            guard state.status != before else { return }
+            for listener in state.listeners.values { listener.yield(state.status) }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+/// A file system that holds downloads.
+
+import Glibc
+import Notation
+
+struct Disk: Sendable, Hashable {
+    /// One of the directories on it, the shortest.
+    var directory: String
+    var total: Int64
+    /// Bytes that this user may still write.
+    var free: Int64
+
+    /// At most so many directories are looked at: a stranger's labels and paths must not cost us the day.
+    static let mostDirectories = 64
+
+    /// One for each file system, in the order of their directories.
+    static func all(holding directories: Set<String>) -> [Disk] {
+        var disks: [Disk] = []
+        var seen: Set<UInt64> = []
+        let ordered = directories.sorted { ($0.utf8.count, $0) < ($1.utf8.count, $1) }
+        for directory in ordered.prefix(mostDirectories) where directory.hasPrefix("/") {
+            var status = stat()
+            var figures = statvfs()
+            guard stat(directory, &status) == 0, statvfs(directory, &figures) == 0 else { continue }
+            guard seen.insert(UInt64(status.st_dev)).inserted else { continue }
+            let unit = Int64(clamping: figures.f_frsize)
+            disks.append(
+                Disk(
+                    directory: directory,
+                    total: Int64(clamping: figures.f_blocks) &* unit,
+                    free: Int64(clamping: figures.f_bavail) &* unit
+                )
+            )
+        }
+        return disks
+    }
+
+    /// Free space in steps of 16 MiB, so that a download is not news every few seconds.
+    func value(reserve: Int64) -> Value {
+        [
+            "directory": .string(directory), "total": .int(total), "free": .int(free & ~((16 << 20) - 1)),
+            "low": .bool(free < reserve),
+        ]
+    }
+}

@@ -1,0 +1,79 @@
+/// The machine's own figures: load, memory, disks, network; and the watch over free disk space.
+
+import Logging
+import Notation
+import Seedbox
+import Synchronization
+import Transmission
+
+/// Looks while somebody watches, and for the disks also while nobody does.
+final class HostMonitor: Sendable {
+    /// Seconds between two looks while somebody watches, and while nobody does.
+    static let watchedInterval = 5
+    static let unwatchedInterval = 30
+
+    private struct State {
+        var figures: [String: Value]?
+        var version = 0
+        var listeners: [Int: Wakeup] = [:]
+        var nextListener = 0
+    }
+
+    private let source: TorrentSource
+    private let diskGuard: DiskKeeper
+    private let state = Mutex(State())
+    private let wakeup = Wakeup()
+
+    init(source: TorrentSource, disk: AgentConfiguration.DiskGuard, verbs: Verbs, logger: Logger) {
+        self.source = source
+        diskGuard = DiskKeeper(source: source, configuration: disk, verbs: verbs, logger: logger)
+    }
+
+    var figures: (version: Int, figures: [String: Value])? {
+        state.withLock { state in state.figures.map { (state.version, $0) } }
+    }
+
+    func subscribe(_ bell: Wakeup) -> Int {
+        let id = state.withLock { state in
+            state.nextListener += 1
+            state.listeners[state.nextListener] = bell
+            return state.nextListener
+        }
+        wakeup.ring()
+        return id
+    }
+
+    func unsubscribe(_ id: Int) {
+        state.withLock { $0.listeners[id] = nil }
+    }
+
+    func run() async {
+        var counters = HostCounters.read()
+        while !Task.isCancelled {
+            let isWatched = state.withLock { !$0.listeners.isEmpty }
+            await wakeup.wait(upTo: .seconds(isWatched ? Self.watchedInterval : Self.unwatchedInterval))
+            let now = HostCounters.read()
+            // Rung twice in a moment there is nothing to compute a rate from.
+            let rates = now.time - counters.time >= 1_000_000 ? now.rates(since: counters) : [:]
+            if !rates.isEmpty { counters = now }
+            let disks = Disk.all(holding: source.directories)
+            await diskGuard.look(at: disks)
+            publish(rates, disks)
+        }
+    }
+
+    private func publish(_ rates: [String: Value], _ disks: [Disk]) {
+        let bells: [Wakeup] = state.withLock { state in
+            var figures = HostFacts.read()
+            // Rates that could not be taken this time are those of last time.
+            for key in HostCounters.rateKeys { figures[key] = rates[key] ?? state.figures?[key] }
+            figures["disks"] = .array(disks.map { $0.value(reserve: diskGuard.configuration.reserve) })
+            figures["disk_guard"] = .string(diskGuard.word)
+            guard figures != state.figures else { return [] }
+            state.figures = figures
+            state.version += 1
+            return Array(state.listeners.values)
+        }
+        for bell in bells { bell.ring() }
+    }
+}

@@ -1,0 +1,146 @@
+/// Carries each keyed command out once, however often it is sent.
+
+import Glibc
+import Logging
+import Notation
+import Seedbox
+import Synchronization
+
+/// The order is: note that it begins, synced; do it; note the result, synced; reply. A repetition of a command that is
+/// under way waits for it, one that is done gets the noted result with `repeated`, and one that was begun by a process
+/// that is no more is carried out with `mayBeDone`, so that the verb looks before it acts.
+final class Journal: Sendable {
+    /// Bytes of a key.
+    static let longestKey = 128
+
+    private struct State {
+        var file: JournalFile?
+        var underWay: [String: (digest: String, task: Task<Value, any Error>)] = [:]
+    }
+
+    private let state: Mutex<State>
+    private let process: String
+
+    init(_ directory: StateDirectory?) {
+        process = Self.identity(of: getpid()) ?? ""
+        state = Mutex(State(file: directory.map(JournalFile.init)))
+    }
+
+    /// Runs `action` unless the `key` of `arguments` says that it ran; without a key it always runs. `action` goes on to
+    /// its end when the caller is lost. Its argument says whether it may have been done by an agent that was killed.
+    func once(
+        _ procedure: String,
+        _ arguments: Value,
+        _ action: @escaping @Sendable (_ mayBeDone: Bool) async throws -> Value
+    ) async throws -> Value {
+        guard let given = arguments["key"], !given.isNull else {
+            // Unstructured: a command that has begun is not cut in half because the connection was lost.
+            return try await Task { try await action(false) }.value
+        }
+        guard let key = given.string, !key.isEmpty, key.utf8.count <= Self.longestKey,
+            key.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
+        else {
+            throw Problem(.badRequest, "`key` must be 1 to \(Self.longestKey) printable characters without spaces.")
+        }
+        let digest = Self.digest(procedure, arguments)
+        let step = try state.withLock { state in try begin(key, digest, &state, action) }
+        switch step {
+        case .result(let result): return result
+        case .task(let task): return try await task.value
+        }
+    }
+
+    private enum Step {
+        case result(Value)
+        case task(Task<Value, any Error>)
+    }
+
+    private func begin(
+        _ key: String,
+        _ digest: String,
+        _ state: inout State,
+        _ action: @escaping @Sendable (Bool) async throws -> Value
+    ) throws(Problem) -> Step {
+        if let (earlier, task) = state.underWay[key] {
+            guard earlier == digest else { throw Self.conflict(key) }
+            return .task(task)
+        }
+        var mayBeDone = false
+        var result: Value?
+        let now = WallClock.seconds
+        try state.file?.locked(now: now) { file throws(Problem) in
+            if let record = file.records[key] {
+                guard record.digest == digest else { throw Self.conflict(key) }
+                switch record.entry {
+                case .done(let value):
+                    result = value
+                    return
+                case .begun(let process):
+                    guard process == self.process || !Self.isAlive(process) else {
+                        throw Problem(
+                            .conflict,
+                            "Another agent on the seedbox is carrying this command out. Ask again."
+                        )
+                    }
+                    mayBeDone = true
+                }
+            }
+            try file.append(key, digest, .begun(process: process), now: now)
+        }
+        if let result {
+            return .result(.map((result.map ?? [:]).merging(["repeated": true]) { _, new in new }))
+        }
+        let task = Task { [mayBeDone] in
+            do {
+                let result = try await action(mayBeDone)
+                self.end(key, digest, result)
+                return result
+            } catch {
+                self.end(key, digest, nil)
+                throw error
+            }
+        }
+        state.underWay[key] = (digest, task)
+        return .task(task)
+    }
+
+    /// The command is done whatever becomes of the note; without it a repetition looks before it acts.
+    private func end(_ key: String, _ digest: String, _ result: Value?) {
+        state.withLock { state in
+            state.underWay[key] = nil
+            let now = WallClock.seconds
+            _ = try? state.file?.locked(now: now) { file throws(Problem) in
+                let entry = result.map { JournalFile.Entry.done(Self.short($0)) }
+                try file.append(key, digest, entry, now: now)
+            }
+        }
+    }
+
+    private static func short(_ result: Value) -> Value {
+        JSON.encode(result).count <= JournalFile.largestResult ? result : [:]
+    }
+
+    private static func conflict(_ key: String) -> Problem {
+        Problem(.conflict, "The key \(Shown.text(key)) was used for another command. A key belongs to one command.")
+    }
+
+    /// FNV-1a: it tells a mistake of the controller, not an attack.
+    static func digest(_ procedure: String, _ arguments: Value) -> String {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in CBOR.encode([.string(procedure), arguments]) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        return String(hash, radix: 16)
+    }
+
+    /// A process by number and start, since numbers are used again.
+    private static func identity(of pid: pid_t) -> String? {
+        guard let text = SmallFile.text("/proc/\(pid)/stat"), let name = text.lastIndex(of: ")") else { return nil }
+        let fields = text[text.index(after: name)...].split(separator: " ")
+        guard fields.count > 19 else { return nil }
+        return "\(pid)-\(fields[19])"
+    }
+
+    private static func isAlive(_ process: String) -> Bool {
+        guard let pid = process.split(separator: "-").first.flatMap({ pid_t($0) }) else { return false }
+        return identity(of: pid) == process
+    }
+}

@@ -1,0 +1,187 @@
+/// Watches one Transmission and keeps what watchers need: its state, its table, and the last deltas.
+
+package import Notation
+package import Seedbox
+import Synchronization
+
+/// The shell of `Watcher`. `run()` does the asking; everything else may be called from anywhere at any time.
+package final class TorrentSource: Sendable {
+    private struct State: Sendable {
+        var watcher: Watcher
+        var log = ReplayLog()
+        /// Counts the changes of `session`, so that a watcher sees whether it has the newest.
+        var sessionVersion = 0
+        var listeners: [Int: Wakeup] = [:]
+        var nextListener = 0
+    }
+
+    private let client: RPCClient
+    private let state: Mutex<State>
+    private let wakeup = Wakeup()
+    private let clock = ContinuousClock()
+    private let start: ContinuousClock.Instant
+
+    /// `epoch` must be higher than that of every earlier source of this seedbox.
+    package init(client: RPCClient, epoch: Int64, timing: WatcherTiming = WatcherTiming()) {
+        self.client = client
+        start = clock.now
+        state = Mutex(State(watcher: Watcher(epoch: epoch, timing: timing)))
+    }
+
+    /// Asks until it is cancelled. Failures become states of the daemon, so it never throws.
+    package func run() async {
+        while !Task.isCancelled {
+            switch state.withLock({ $0.watcher.next(now: now) }) {
+            case .ask(let request): await ask(request)
+            case .wait(let until): await wakeup.wait(upTo: .milliseconds(max(1, until - now)))
+            }
+        }
+    }
+
+    /// A command of ours has changed something: look at once.
+    package func mutated() {
+        state.withLock { $0.watcher.mutated(now: now) }
+        wakeup.ring()
+    }
+
+    // What watchers read.
+
+    /// Where a watcher stands, and what it has not seen.
+    package enum Progress: Sendable {
+        /// No table yet.
+        case none
+        /// The deltas that lead from its position to the newest, perhaps none.
+        case deltas([Delta])
+        /// It must begin anew.
+        case snapshot(TorrentTable)
+    }
+
+    package func progress(since position: Position?) -> Progress {
+        state.withLock { state in
+            guard let table = state.watcher.table else { return .none }
+            if let position, position.epoch == table.position.epoch,
+                let deltas = state.log.deltas(after: position.seq, upTo: table.position.seq)
+            {
+                return .deltas(deltas)
+            }
+            return .snapshot(table)
+        }
+    }
+
+    /// Nil before the first answer or failure.
+    package var daemon: DaemonStatus? { state.withLock { $0.watcher.daemon } }
+
+    /// The daemon's own name for its version; nil before it ever answered.
+    package var version: String? { state.withLock { $0.watcher.session?.version } }
+
+    package var session: (version: Int, figures: [String: Value])? {
+        state.withLock { state in
+            state.watcher.session.map { (state.sessionVersion, $0.values) }
+        }
+    }
+
+    /// The directories that hold the data of torrents.
+    package var directories: Set<String> {
+        state.withLock { state in
+            var directories: Set<String> = []
+            if let table = state.watcher.table {
+                for torrent in table.torrents.values {
+                    if let directory = torrent[.directory].string { directories.insert(directory) }
+                }
+            }
+            if let directory = state.watcher.session?.values["download_dir"]?.string { directories.insert(directory) }
+            return directories
+        }
+    }
+
+    /// The newest table; nil before the first.
+    package var table: TorrentTable? { state.withLock { $0.watcher.table } }
+
+    package func torrent(_ hash: InfoHash) -> Torrent? { state.withLock { $0.watcher.table?.torrents[hash] } }
+
+    /// Rings `bell` on every change until `unsubscribe`; while anybody is subscribed the daemon is asked often.
+    package func subscribe(_ bell: Wakeup) -> Int {
+        let id = state.withLock { state in
+            state.nextListener += 1
+            state.listeners[state.nextListener] = bell
+            state.watcher.setWatched(true, now: now)
+            return state.nextListener
+        }
+        wakeup.ring()
+        return id
+    }
+
+    package func unsubscribe(_ id: Int) {
+        state.withLock { state in
+            state.listeners[id] = nil
+            if state.listeners.isEmpty { state.watcher.setWatched(false, now: now) }
+        }
+    }
+
+    // The asking.
+
+    private var now: Int64 {
+        let (seconds, attoseconds) = (clock.now - start).components
+        return seconds * 1000 + attoseconds / 1_000_000_000_000_000
+    }
+
+    private func ask(_ request: Watcher.Request) async {
+        // Unstructured: it only speaks up when the answer is late, and is called off when it is there.
+        let lateAfter = state.withLock { $0.watcher.lateAfter }
+        let alarm = Task {
+            guard (try? await Task.sleep(for: .milliseconds(lateAfter))) != nil else { return }
+            self.publish { watcher, _ in watcher.late() }
+        }
+        defer { alarm.cancel() }
+        do throws(TransmissionError) {
+            let answer = try await answer(to: request)
+            let daemonSession = client.sessionID
+            publish { watcher, now in
+                watcher.received(answer, to: request, daemonSession: daemonSession, now: now)
+            }
+        } catch {
+            guard error.code != .cancelled else { return }
+            publish { watcher, now in watcher.failed(error, now: now) }
+        }
+    }
+
+    private func answer(to request: Watcher.Request) async throws(TransmissionError) -> Watcher.Answer {
+        switch request {
+        case .session:
+            let session = try await client.call("session-get")
+            let statistics = try await client.call("session-stats")
+            return .session(try SessionFigures(session: session, statistics: statistics))
+        case .torrents(let scope, let selection):
+            var arguments: [String: Value] = [
+                "format": "table", "fields": .array(FieldTable.names(selection).map { .string($0) }),
+            ]
+            switch scope {
+            case .all: break
+            case .recent: arguments["ids"] = "recently-active"
+            case .some(let hashes):
+                precondition(!hashes.isEmpty, "an empty list of ids would mean all torrents")
+                arguments["ids"] = .array(hashes.map { .string($0.hex) })
+            }
+            let answer = try await client.call("torrent-get", arguments)
+            let removed = scope == .recent ? answer["removed"]?.array?.compactMap(\.int) ?? [] : []
+            return .torrents(try FieldTable.rows(answer), removed: removed)
+        }
+    }
+
+    private func publish(_ step: (inout Watcher, Int64) -> [Watcher.Output]) {
+        let now = now
+        let bells: [Wakeup] = state.withLock { state in
+            let outputs = step(&state.watcher, now)
+            guard !outputs.isEmpty else { return [] }
+            for output in outputs {
+                switch output {
+                case .delta(let position, let delta): state.log.append(delta, seq: position.seq, now: now)
+                case .session: state.sessionVersion += 1
+                case .daemon, .began: break
+                }
+            }
+            return Array(state.listeners.values)
+        }
+        for bell in bells { bell.ring() }
+    }
+}

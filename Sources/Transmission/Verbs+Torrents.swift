@@ -1,0 +1,109 @@
+/// Removing, moving, renaming and queueing torrents.
+
+import Notation
+import Seedbox
+
+extension Verbs {
+    /// `hashes`, `delete_data` (false): `{removed: [hash]}`.
+    func remove(_ arguments: inout VerbArguments, _ mayBeDone: Bool) async throws -> Value {
+        let hashes = try arguments.hashes()
+        let deletes = try arguments.bool("delete_data") ?? false
+        try arguments.finish()
+        let present = mayBeDone ? try await rows(hashes, .hot) : try await known(hashes, .hot)
+        if !present.isEmpty {
+            _ = try await client.call(
+                "torrent-remove",
+                ["ids": Self.ids(present.map(\.hash)), "delete-local-data": .bool(deletes)]
+            )
+        }
+        // A row that is still there is not done.
+        guard try await confirmed(hashes, .hot, { _ in false }) != nil else {
+            throw unconfirmed("not every torrent is gone")
+        }
+        return ["removed": .array(hashes.map { .string($0.hex) })]
+    }
+
+    /// `hashes`, `directory`, `move_data` (true): the rows, and `moving` while data are still on their way.
+    func move(_ arguments: inout VerbArguments) async throws -> Value {
+        let hashes = try arguments.hashes()
+        guard let directory = try arguments.path("directory") else {
+            throw Problem(.badRequest, "`directory` must be an absolute path.")
+        }
+        let moves = try arguments.bool("move_data") ?? true
+        try arguments.finish()
+        _ = try await known(hashes, .cold)
+        _ = try await client.call(
+            "torrent-set-location",
+            ["ids": Self.ids(hashes), "location": .string(directory), "move": .bool(moves)]
+        )
+        let wanted = Self.withoutSlash(directory)
+        let done = try await confirmed(hashes, .cold) { Self.withoutSlash($0[.directory].string ?? "") == wanted }
+        let torrents = try await rows(hashes, .all).map { Torrent(hash: $0.hash, $0.fields) }
+        if done == nil, let failed = torrents.first(where: { $0[.error].int == 3 }) {
+            throw Problem(.transmissionRefused, "Moving failed: \(failed[.message].string ?? "no reason given").")
+        }
+        var map = reply(torrents).map ?? [:]
+        map["moving"] = .bool(done == nil)
+        return .map(map)
+    }
+
+    /// `hash`, `path` within the torrent (its name for the whole), `name`: `{hash, path, name}`.
+    func rename(_ arguments: inout VerbArguments, _ mayBeDone: Bool) async throws -> Value {
+        let hash = try arguments.hash()
+        guard let path = try arguments.text("path"), !path.isEmpty, !path.hasPrefix("/"),
+            !path.split(separator: "/", omittingEmptySubsequences: false).contains(where: { $0 == ".." || $0 == "." })
+        else { throw Problem(.badRequest, "`path` must name a file or directory within the torrent.") }
+        guard let name = try arguments.text("name"), !name.isEmpty, name != ".", name != "..", !name.contains("/")
+        else {
+            throw Problem(.badRequest, "`name` must be a new name without slashes.")
+        }
+        try arguments.finish()
+        _ = try await known([hash], .cold)
+        let reply: Value = ["hash": .string(hash.hex), "path": .string(path), "name": .string(name)]
+        if mayBeDone,
+            try await holds(hash, (path.split(separator: "/").dropLast() + [name[...]]).joined(separator: "/"))
+        {
+            return reply
+        }
+        let answer = try await client.call(
+            "torrent-rename-path",
+            ["ids": Self.ids([hash]), "path": .string(path), "name": .string(name)]
+        )
+        guard answer["name"]?.string == name else { throw unconfirmed("the answer names something else") }
+        return reply
+    }
+
+    /// Whether a torrent has a file or directory of this path.
+    private func holds(_ hash: InfoHash, _ path: String) async throws -> Bool {
+        let answer = try await client.call(
+            "torrent-get",
+            ["ids": Self.ids([hash]), "fields": ["hashString", "files"]]
+        )
+        let files = answer["torrents"]?.array?.first?["files"]?.array ?? []
+        return files.contains { file in
+            let name = file["name"]?.string ?? ""
+            return name == path || name.hasPrefix(path + "/")
+        }
+    }
+
+    /// `hashes`, `to`: `top`, `up`, `down` or `bottom`.
+    func queue(_ arguments: inout VerbArguments, _ mayBeDone: Bool) async throws -> Value {
+        let hashes = try arguments.hashes()
+        guard let place = try arguments.text("to"), ["top", "up", "down", "bottom"].contains(place) else {
+            throw Problem(.badRequest, "`to` must be top, up, down or bottom.")
+        }
+        try arguments.finish()
+        _ = try await known(hashes, .hot)
+        // A second step up would be one too many; the ends of the queue are the same however often one goes there.
+        if !mayBeDone || place == "top" || place == "bottom" {
+            _ = try await client.call("queue-move-\(place)", ["ids": Self.ids(hashes)])
+        }
+        return reply(try await rows(hashes, .hot).map { Torrent(hash: $0.hash, $0.fields) })
+    }
+
+    static func withoutSlash(_ path: String) -> Substring {
+        var path = path[...]
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        return path
+    }
+}

@@ -1,0 +1,150 @@
+/// Carries out the verbs over RPC, each on named torrents only, and confirms it by reading back.
+
+package import Notation
+import Seedbox
+
+/// Every verb that takes hashes first asks whether Transmission knows them all: it answers `success` for unknown ones.
+package struct Verbs: Sendable {
+    let client: RPCClient
+    /// How long a change may take to show.
+    var patience = Duration.seconds(5)
+
+    package init(client: RPCClient) {
+        self.client = client
+    }
+
+    /// Throws a `Problem`. `mayBeDone`: the same command may have been carried out before, by an agent that was killed;
+    /// what is found done then counts as done.
+    package func perform(_ verb: Verb, _ value: Value, mayBeDone: Bool = false) async throws -> Value {
+        var arguments = try VerbArguments(value)
+        do {
+            switch verb {
+            case .add: return try await add(&arguments, mayBeDone)
+            case .start: return try await act("torrent-start", &arguments) { $0.status != .stopped || $0.isAtLimit }
+            case .startNow:
+                return try await act("torrent-start-now", &arguments) { $0.status != .stopped || $0.isAtLimit }
+            case .stop: return try await act("torrent-stop", &arguments) { $0.status == .stopped }
+            // A small torrent is verified before anybody could see that it was being verified.
+            case .verify: return try await act("torrent-verify", &arguments) { _ in true }
+            case .reannounce: return try await act("torrent-reannounce", &arguments) { _ in true }
+            case .remove: return try await remove(&arguments, mayBeDone)
+            case .move: return try await move(&arguments)
+            case .rename: return try await rename(&arguments, mayBeDone)
+            case .set: return try await set(&arguments)
+            case .queue: return try await queue(&arguments, mayBeDone)
+            case .details: return try await details(&arguments)
+            case .sessionGet: return try await sessionGet(&arguments)
+            case .sessionSet: return try await sessionSet(&arguments)
+            case .statistics: return try await statistics(&arguments)
+            case .freeSpace: return try await freeSpace(&arguments)
+            case .portTest: return try await portTest(&arguments)
+            case .blocklistUpdate: return try await blocklistUpdate(&arguments)
+            }
+        } catch let error as TransmissionError {
+            throw error.problem
+        }
+    }
+
+    // What the verbs share.
+
+    /// Asks for rows of these torrents, and refuses where one is missing.
+    func known(
+        _ hashes: [InfoHash],
+        _ selection: FieldTable.Selection = .all
+    ) async throws -> [TorrentRow] {
+        let rows = try await rows(hashes, selection)
+        let present = Set(rows.map(\.hash))
+        let missing = hashes.filter { !present.contains($0) }
+        guard missing.isEmpty else {
+            let some = missing.prefix(3).map(\.hex).joined(separator: ", ")
+            throw Problem(
+                .notFound,
+                "Transmission has no torrent \(some)\(missing.count > 3 ? " and \(missing.count - 3) more" : ""). Nothing "
+                    + "was done."
+            )
+        }
+        return rows
+    }
+
+    func rows(_ hashes: [InfoHash], _ selection: FieldTable.Selection) async throws(TransmissionError) -> [TorrentRow] {
+        let answer = try await client.call(
+            "torrent-get",
+            [
+                "ids": Self.ids(hashes), "format": "table",
+                "fields": .array(FieldTable.names(selection).map { .string($0) }),
+            ]
+        )
+        var rows = try FieldTable.rows(answer)
+        // What the watcher mends at its leisure must be whole at once here.
+        let suspects = rows.filter { $0.fields[.name]?.string.map(NameRepair.isSuspicious) ?? false }.map(\.hash)
+        guard !suspects.isEmpty else { return rows }
+        let links = try FieldTable.rows(
+            try await client.call(
+                "torrent-get",
+                ["ids": Self.ids(suspects), "format": "table", "fields": ["hashString", "id", "magnetLink"]]
+            )
+        )
+        let names = Dictionary(links.map { ($0.hash, $0.magnetLink.flatMap(NameRepair.name(inMagnet:))) }) { first, _ in
+            first
+        }
+        for index in rows.indices {
+            if let name = names[rows[index].hash] ?? nil { rows[index].fields[.name] = .string(name) }
+        }
+        return rows
+    }
+
+    static func ids(_ hashes: [InfoHash]) -> Value {
+        precondition(!hashes.isEmpty, "an empty list of ids would mean all torrents")
+        return .array(hashes.map { .string($0.hex) })
+    }
+
+    /// Reads again and again until all torrents are as they should be; nil where the patience ends first.
+    func confirmed(
+        _ hashes: [InfoHash],
+        _ selection: FieldTable.Selection = .all,
+        _ isDone: (Torrent) -> Bool
+    ) async throws -> [Torrent]? {
+        let deadline = ContinuousClock.now + patience
+        var pause = Duration.milliseconds(20)
+        while true {
+            let torrents = try await rows(hashes, selection).map { Torrent(hash: $0.hash, $0.fields) }
+            if torrents.allSatisfy(isDone) { return torrents }
+            guard ContinuousClock.now + pause < deadline else { return nil }
+            try await Task.sleep(for: pause)
+            pause = min(pause * 2, .milliseconds(500))
+        }
+    }
+
+    func reply(_ torrents: [Torrent]) -> Value {
+        let named = torrents.map { ($0.hash.hex, Value.map($0.fields)) }
+        return ["torrents": .map(Dictionary(named) { first, _ in first })]
+    }
+
+    func unconfirmed(_ what: String) -> Problem {
+        Problem(
+            .transmissionRefused,
+            "Transmission took the command, but \(patience.components.seconds) seconds later \(what). Look at the "
+                + "torrent's error, and try again."
+        )
+    }
+
+    private func act(
+        _ method: String,
+        _ arguments: inout VerbArguments,
+        _ isDone: (Torrent) -> Bool
+    ) async throws -> Value {
+        let hashes = try arguments.hashes()
+        try arguments.finish()
+        _ = try await known(hashes, .hot)
+        _ = try await client.call(method, ["ids": Self.ids(hashes)])
+        guard let torrents = try await confirmed(hashes, .hot, isDone) else {
+            throw unconfirmed("not every torrent shows what \(method) should have done")
+        }
+        return reply(torrents)
+    }
+}
+
+extension Torrent {
+    /// Stopped again at once, because its ratio is reached or something is wrong with its data.
+    fileprivate var isAtLimit: Bool { self[.finished].bool == true || (self[.error].int ?? 0) == 3 }
+}

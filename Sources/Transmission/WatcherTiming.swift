@@ -1,0 +1,24 @@
+/// How often the watcher asks Transmission what, in milliseconds.
+
+package struct WatcherTiming: Sendable, Hashable {
+    /// Hot fields while somebody watches.
+    package var watched: Int64 = 2_000
+    /// Hot fields while nobody does: enough that the history has no gap.
+    package var unwatched: Int64 = 15_000
+    /// Cold fields while somebody watches, and while nobody does.
+    package var cold: Int64 = 45_000
+    package var coldUnwatched: Int64 = 120_000
+    /// The whole table, whatever was missed.
+    package var full: Int64 = 300_000
+    /// `recently-active` reaches 60 s back; past this the whole table is asked.
+    package var gap: Int64 = 50_000
+    /// The session's settings and statistics.
+    package var session: Int64 = 30_000
+    /// Until the next try when the daemon is down or busy, and when it refuses us.
+    package var retry: Int64 = 2_000
+    package var retryUnauthorized: Int64 = 10_000
+    /// A request unanswered for this long makes the daemon busy.
+    package var busy: Int64 = 8_000
+
+    package init() {}
+}

@@ -1,0 +1,48 @@
+/// Who keeps accounts, logins, links and tickets; the server only asks.
+
+/// A login; its cookie is known to the browser only.
+package struct Login: Sendable, Hashable {
+    /// Names the login; it lets nobody in.
+    package var id: String
+    package var account: Account
+
+    package init(id: String, account: Account) {
+        self.id = id
+        self.account = account
+    }
+}
+
+/// A login that has just begun.
+package struct NewLogin: Sendable, Hashable {
+    package var login: Login
+    /// The secret for the browser's cookie; kept nowhere else.
+    package var cookie: String
+    /// Logins that ended to make room.
+    package var ended: [String]
+
+    package init(login: Login, cookie: String, ended: [String] = []) {
+        self.login = login
+        self.cookie = cookie
+        self.ended = ended
+    }
+}
+
+/// Every secret is 256 random bits of which only a digest is kept. Nil always means "this does not let in", and tells
+/// nothing of why. `WebError.overloaded` is answered with 503; nothing here runs on an event loop.
+package protocol LoginKeeper: Sendable {
+    /// A link's token, which logs in once.
+    func makeLink(for account: Account) async throws -> String
+    func open(link token: String, client: String) async throws -> NewLogin?
+    /// Verifying takes the same time whether the name or the password is wrong.
+    func open(name: String, password: String, client: String) async throws -> NewLogin?
+    /// The login of a cookie; it counts as used.
+    func login(cookie: String) async throws -> Login?
+    /// Ends the login of a cookie, and its tickets; its id.
+    func close(cookie: String) async throws -> String?
+    /// A ticket for one websocket of this login from this origin; nil where the login has ended.
+    func makeTicket(for login: Login, origin: String?) async throws -> String?
+    /// The login of a ticket, which is used up by it.
+    func redeem(ticket: String, user: String, origin: String?) async throws -> Login?
+    /// Forgets what has expired; the ids of logins that ended by it. Called now and then.
+    func expire() async throws -> [String]
+}

@@ -1,0 +1,269 @@
+/// The router's shell: feeds it what happens and carries out its actions, on one event loop.
+import Logging
+import NIOCore
+import Notation
+import WAMP
+
+final class RealmCore {
+    private typealias Table = NIOLoopBoundBox<RealmLoop>
+
+    /// A websocket as the router's loop sees it.
+    private struct Seat {
+        var session: SessionID?
+        var opening: SocketOpening
+        var serializer: Serializer
+        var table: NIOLoopBoundBox<RealmLoop>
+        var login: Login?
+    }
+
+    private let loop: any EventLoop
+    private let tables: [NIOLoopBoundBox<RealmLoop>]
+    private let census: Census
+    private let logins: any LoginKeeper
+    private let logger: Logger
+
+    private var router: Router
+    private var seats: [Int: Seat] = [:]
+    private var numbers: [SessionID: Int] = [:]
+    private var timers: [RouterTimer: Scheduled<Void>] = [:]
+    private var procedures: [String: @Sendable (RealmCall) async throws -> Value] = [:]
+    private var calls: [InvocationID: Task<Void, Never>] = [:]
+    /// Actions not carried out yet; carrying out one may add more, which come after those already there.
+    private var actions: [RouterAction] = []
+    private var isPerforming = false
+
+    /// Told of topics whose first subscriber came or last one left.
+    var onWatch: (String, Bool) -> Void = { _, _ in }
+
+    init(
+        loop: any EventLoop,
+        limits: WebConfiguration.Limits,
+        tables: [NIOLoopBoundBox<RealmLoop>],
+        census: Census,
+        logins: any LoginKeeper,
+        permissions: PermissionTable,
+        logger: Logger
+    ) {
+        self.loop = loop
+        self.tables = tables
+        self.census = census
+        self.logins = logins
+        self.logger = logger
+        var configuration = RouterConfiguration()
+        configuration.handshakeLimit = limits.welcomeWithin
+        // Logging out ends sockets within a second, whatever their client does.
+        configuration.goodbyeLimit = 500
+        configuration.mostSubscriptions = limits.subscriptions
+        router = Router(configuration, permissions: permissions, cryptography: SwiftCrypto())
+    }
+
+    // MARK: From inside
+
+    func publish(_ topic: String, _ payload: Payload) { perform(router.publish(topic, payload, at: .now)) }
+    func declare(_ policy: TopicPolicy) { perform(router.declare(policy, at: .now)) }
+    func withdraw(_ pattern: URIPattern) { perform(router.withdraw(pattern, at: .now)) }
+    func shutDown() { perform(router.shutDown(at: .now)) }
+
+    func register(_ procedure: String, _ match: Match, _ body: @escaping @Sendable (RealmCall) async throws -> Value) {
+        procedures[procedure] = body
+        perform(router.register(procedure, match: match, at: .now))
+    }
+
+    func end(_ logins: Set<String>) {
+        let sessions = seats.values.filter { $0.login.map { logins.contains($0.id) } ?? false }.compactMap(\.session)
+        perform(router.kill(sessions, reason: "farseed.close.logged_out", message: "You logged out.", at: .now))
+    }
+
+    // MARK: From websockets
+
+    func opened(_ number: Int, _ opening: SocketOpening, _ serializer: Serializer, _ table: NIOLoopBoundBox<RealmLoop>)
+    {
+        let transport: [String: Value] = ["type": "websocket", "protocol": .string(opening.subprotocol)]
+        let (session, actions) = router.connected(transport: transport, at: .now)
+        seats[number] = Seat(session: session, opening: opening, serializer: serializer, table: table)
+        numbers[session] = number
+        perform(actions)
+    }
+
+    func received(_ message: Result<Message, Violation>, _ number: Int) {
+        guard let session = seats[number]?.session else { return }
+        switch message {
+        case .success(let message): perform(router.received(message, from: session, at: .now))
+        case .failure(let violation): perform(router.violated(session, violation, at: .now))
+        }
+    }
+
+    func closed(_ number: Int) {
+        guard let seat = seats.removeValue(forKey: number) else { return }
+        if let login = seat.login { census.socketClosed(login.account.name) } else { census.greetingEnded() }
+        guard let session = seat.session else { return }
+        numbers[session] = nil
+        perform(router.disconnected(session, at: .now))
+    }
+
+    // MARK: Actions
+
+    private func perform(_ new: [RouterAction]) {
+        actions += new
+        guard !isPerforming else { return }
+        isPerforming = true
+        var next = 0
+        while next < actions.count {
+            perform(actions[next])
+            next += 1
+        }
+        actions.removeAll(keepingCapacity: actions.count < 1_024)
+        isPerforming = false
+    }
+
+    private func perform(_ action: RouterAction) {
+        switch action {
+        case .send(let session, let message):
+            onLoop(of: session) { socket in socket.send(SharedFrame.encode(message, as: socket.serializer)) }
+        case .join(let session, let subscription):
+            onTable(of: session) { table, number in table.join(number, subscription) }
+        case .leave(let session, let subscription):
+            onTable(of: session) { table, number in table.leave(number, subscription) }
+        case .deliver(let delivery): deliver(delivery)
+        case .sendRetained(let session, let topic, let subscription, let publication, let details):
+            onLoop(of: session) { socket in
+                socket.sendState(topic: topic, subscription: subscription, publication: publication, details: details)
+            }
+        case .watched(let topic): onWatch(topic, true)
+        case .unwatched(let topic): onWatch(topic, false)
+        case .close(let session):
+            onLoop(of: session) { $0.socket?.close(.normal) }
+            if let number = numbers.removeValue(forKey: session) { seats[number]?.session = nil }
+        case .authenticate(let session, let greeting): authenticate(session, greeting)
+        case .checkTicket(let session, let ticket, let name): check(ticket, of: name, session)
+        case .opened(let session, let principal):
+            logger.debug("A session began.", metadata: ["wamp.role": "\(principal.role)"])
+            onLoop(of: session) { $0.welcomed() }
+        case .invoke(let invocation, let call): invoke(invocation, call)
+        case .interrupt(let invocation): calls.removeValue(forKey: invocation)?.cancel()
+        case .setTimer(let timer, let milliseconds):
+            timers[timer]?.cancel()
+            timers[timer] = loop.assumeIsolated().scheduleTask(in: .milliseconds(milliseconds)) { [weak self] in
+                guard let self else { return }
+                timers[timer] = nil
+                perform(router.timerFired(timer, at: .now))
+            }
+        case .cancelTimer(let timer): timers.removeValue(forKey: timer)?.cancel()
+        }
+    }
+
+    private func deliver(_ delivery: Delivery) {
+        guard case .event(_, _, let details, _) = delivery.message else { return }
+        let frame = SharedFrame(delivery.message)
+        let event = RealmLoop.Event(
+            topic: delivery.topic,
+            subscription: delivery.subscription,
+            details: details,
+            isConflatable: delivery.isConflatable
+        )
+        switch delivery.recipients {
+        case .subscribers(let except):
+            let number = except.flatMap { numbers[$0] }
+            for table in tables {
+                table.eventLoop.execute { table.value.deliver(frame, event, except: number) }
+            }
+        case .sessions(let sessions):
+            var byTable: [ObjectIdentifier: (table: NIOLoopBoundBox<RealmLoop>, numbers: [Int])] = [:]
+            for session in sessions {
+                guard let number = numbers[session], let table = seats[number]?.table else { continue }
+                byTable[ObjectIdentifier(table), default: (table, [])].numbers.append(number)
+            }
+            for (table, numbers) in byTable.values {
+                table.eventLoop.execute { table.value.deliver(frame, event, to: numbers) }
+            }
+        }
+    }
+
+    private func onTable(of session: SessionID, _ body: @escaping @Sendable (RealmLoop, Int) -> Void) {
+        guard let number = numbers[session], let table = seats[number]?.table else { return }
+        table.eventLoop.execute { body(table.value, number) }
+    }
+
+    private func onLoop(of session: SessionID, _ body: @escaping @Sendable (RealmSocket) -> Void) {
+        onTable(of: session) { table, number in
+            if let socket = table[number] { body(socket) }
+        }
+    }
+
+    // MARK: Who it is
+
+    private func authenticate(_ session: SessionID, _ greeting: Greeting) {
+        let credential: Credential = greeting.methods.first.map { $0 == .ticket ? .ticket : .unknown($0) } ?? .ticket
+        perform(router.resolved(session, credential, at: .now))
+    }
+
+    private func check(_ ticket: String, of name: String?, _ session: SessionID) {
+        guard let number = numbers[session], let seat = seats[number] else { return }
+        let core = NIOLoopBound(self, eventLoop: loop)
+        let (loop, logins, origin) = (loop, logins, seat.opening.origin)
+        // Unstructured, since the router's loop has no task; it ends with the look-up.
+        Task {
+            let login = try? await logins.redeem(ticket: ticket, user: name ?? "", origin: origin)
+            loop.execute { core.value.checked(session, login) }
+        }
+    }
+
+    private func checked(_ session: SessionID, _ login: Login?) {
+        guard let number = numbers[session], let seat = seats[number] else { return }
+        guard let login, seat.login == nil, census.welcomed(login.account.name) else {
+            logger.notice("A ticket was refused.", metadata: ["web.client": "\(seat.opening.client)"])
+            perform(router.ticketChecked(session, nil, at: .now))
+            return
+        }
+        seats[number]?.login = login
+        let principal = Principal(
+            authid: login.account.name,
+            role: login.account.role.rawValue,
+            method: AuthMethod.ticket.rawValue,
+            provider: "farseed"
+        )
+        perform(router.ticketChecked(session, principal, at: .now))
+    }
+
+    // MARK: Procedures
+
+    private func invoke(_ invocation: InvocationID, _ call: InternalCall) {
+        guard let body = procedures[call.registered] else {
+            perform(router.failed(invocation, "wamp.error.no_such_procedure", at: .now))
+            return
+        }
+        let core = NIOLoopBound(self, eventLoop: loop)
+        let (loop, logger) = (loop, logger)
+        var request = RealmCall(procedure: call.procedure, payload: call.payload, caller: call.principal, progress: nil)
+        if call.receiveProgress {
+            request.progress = { part in
+                loop.execute { core.value.progressed(invocation, Realm.payload(part)) }
+            }
+        }
+        // Unstructured, since the router's loop has no task; it is cancelled by `interrupt`, and ends with its body.
+        calls[invocation] = Task { [request] in
+            let result: Result<Payload, RealmError>
+            do {
+                result = .success(Realm.payload(try await body(request)))
+            } catch let error as RealmError {
+                result = .failure(error)
+            } catch {
+                logger.error("A procedure failed.", metadata: ["wamp.error": "\(type(of: error))"])
+                result = .failure(RealmError(code: "internal", message: "Something failed here. The log says more."))
+            }
+            loop.execute { core.value.finished(invocation, result) }
+        }
+    }
+
+    private func progressed(_ invocation: InvocationID, _ part: Payload) {
+        perform(router.yielded(invocation, part, progress: true, at: .now))
+    }
+
+    private func finished(_ invocation: InvocationID, _ result: Result<Payload, RealmError>) {
+        calls[invocation] = nil
+        switch result {
+        case .success(let payload): perform(router.yielded(invocation, payload, at: .now))
+        case .failure(let error): perform(router.failed(invocation, error.uri, error.payload, at: .now))
+        }
+    }
+}

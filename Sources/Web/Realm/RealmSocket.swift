@@ -1,0 +1,223 @@
+/// One websocket of the realm: decodes what comes, writes what goes, and keeps a slow reader's backlog small.
+import NIOCore
+import Notation
+import WAMP
+
+/// Confined to its event loop.
+final class RealmSocket: WebSocketUser {
+    /// How often a reader that does not keep up is looked at.
+    private static let lookEvery = TimeAmount.seconds(5)
+
+    /// A subscription whose events were left out; its newest state is sent instead once there is room.
+    private struct Stale {
+        var topic: String
+        var details: [String: Value]
+    }
+
+    let number: Int
+    let opening: SocketOpening
+    let serializer: Serializer
+    private unowned let table: RealmLoop
+    private let realm: Realm
+    private let limits: WebConfiguration.Limits
+
+    private(set) var socket: WebSocketHandler?
+    /// The WAMP session; known soon after the socket opens.
+    var session: SessionID?
+    /// Subscriptions that it takes part in.
+    var subscriptions: Set<Int64> = []
+
+    private var rate: RateLimit
+    /// Bytes written since the reader stopped keeping up.
+    private var overflow = 0
+    private var stale: [Int64: Stale] = [:]
+    private var watch: Scheduled<Void>?
+    /// What was queued when last looked at, and since when it has not become less.
+    private var lastQueued = Int.max
+    private var stuckSince = NIODeadline.now()
+
+    init(number: Int, opening: SocketOpening, serializer: Serializer, table: RealmLoop, realm: Realm) {
+        self.number = number
+        self.opening = opening
+        self.serializer = serializer
+        self.table = table
+        self.realm = realm
+        limits = realm.limits
+        rate = RateLimit(perSecond: limits.messagesPerSecond, burst: limits.messageBurst, at: .now())
+    }
+
+    // MARK: What comes
+
+    func opened(_ socket: WebSocketHandler) {
+        self.socket = socket
+        table.opened(self)
+        realm.opened(number: number, opening: opening, serializer: serializer, loop: table.loop)
+    }
+
+    func received(_ opcode: WebSocketOpcode, _ message: ByteBuffer) {
+        guard (opcode == .binary) == serializer.isBinary else {
+            socket?.close(
+                .unacceptableData,
+                "The subprotocol's messages are \(serializer.isBinary ? "binary" : "text")."
+            )
+            return
+        }
+        guard rate.take(at: .now()) else {
+            socket?.close(.policyViolation, "Too many messages. Send at most \(limits.messagesPerSecond) a second.")
+            return
+        }
+        let notation = NotationLimits(depth: limits.messageDepth, elements: limits.messageElements)
+        let result: Result<Message, Violation>
+        do throws(Violation) {
+            let bytes = Array(message.readableBytesView)
+            result = .success(try serializer.decode(bytes, limits: notation))
+        } catch {
+            result = .failure(error)
+        }
+        realm.received(result, number: number)
+    }
+
+    func closed() {
+        watch?.cancel()
+        socket = nil
+        table.closed(self)
+        realm.closed(number: number)
+    }
+
+    /// The session is welcome: its messages may be larger now.
+    func welcomed() {
+        socket?.maximumMessage = limits.messageBytes
+    }
+
+    // MARK: What goes
+
+    /// Sends an answer or an event that cannot be left out.
+    func send(_ frame: ByteBuffer) {
+        guard let socket else { return }
+        if !socket.isWritable {
+            guard overflow <= limits.backlogBytes else {
+                tooSlow()
+                return
+            }
+            fellBehind(by: frame.readableBytes)
+        }
+        socket.send(frame)
+    }
+
+    /// Sends an event, or leaves it out where the reader has enough to read and its newest state can follow later.
+    func deliver(_ frame: SharedFrame, _ delivery: RealmLoop.Event) {
+        guard let socket else { return }
+        guard delivery.isConflatable else {
+            send(frame.encoded(as: serializer))
+            return
+        }
+        if !stale.isEmpty, stale[delivery.subscription] != nil { return }
+        if !socket.isWritable {
+            let bytes = frame.encoded(as: serializer).readableBytes
+            guard overflow + bytes <= limits.conflateBytes else {
+                fellBehind(by: 0)
+                stale[delivery.subscription] = Stale(topic: delivery.topic, details: delivery.details)
+                return
+            }
+            fellBehind(by: bytes)
+        }
+        socket.send(frame.encoded(as: serializer))
+    }
+
+    /// Sends the newest state of a topic, now or as soon as there is room.
+    func sendState(topic: String, subscription: Int64, publication: Int64, details: [String: Value]) {
+        guard let socket else { return }
+        guard socket.isWritable else {
+            stale[subscription] = Stale(topic: topic, details: details)
+            fellBehind(by: 0)
+            return
+        }
+        stale[subscription] = nil
+        guard let state = realm.state(of: topic) else { return }
+        var details = details
+        details["retained"] = true
+        let message = Message.event(
+            subscription: subscription,
+            publication: publication,
+            details: details,
+            payload: Realm.payload(state)
+        )
+        socket.send(SharedFrame.encode(message, as: serializer))
+    }
+
+    func left(_ subscription: Int64) {
+        subscriptions.remove(subscription)
+        stale[subscription] = nil
+    }
+
+    func becameWritable() {
+        watch?.cancel()
+        watch = nil
+        overflow = 0
+        // One state may fill the buffer again; the others then wait for the next turn.
+        for (subscription, entry) in stale.sorted(by: { $0.key < $1.key }) {
+            guard socket?.isWritable == true else { break }
+            sendState(
+                topic: entry.topic,
+                subscription: subscription,
+                publication: Realm.newPublication(),
+                details: entry.details
+            )
+        }
+    }
+
+    // MARK: Slow readers
+
+    private func fellBehind(by bytes: Int) {
+        overflow += bytes
+        guard watch == nil else { return }
+        lastQueued = .max
+        stuckSince = .now()
+        look(after: Self.lookEvery)
+    }
+
+    /// A reader that takes nothing at all for a while is sent away; one that is only slow is not.
+    private func look(after delay: TimeAmount) {
+        watch = table.loop.assumeIsolated().scheduleTask(in: delay) { [weak self] in
+            guard let self, let socket else { return }
+            let queued = socket.queuedBytes
+            if queued < lastQueued { stuckSince = .now() }
+            lastQueued = queued
+            if NIODeadline.now() - stuckSince >= .milliseconds(limits.backlogWithin) {
+                tooSlow()
+            } else {
+                look(after: Self.lookEvery)
+            }
+        }
+    }
+
+    private func tooSlow() {
+        stale = [:]
+        socket?.close(.tryAgainLater, "You read too slowly. Come back.")
+    }
+}
+
+/// A bucket of tokens: so many messages at once, so many a second in the long run.
+struct RateLimit {
+    private let perSecond: Double
+    private let burst: Double
+    private var tokens: Double
+    private var filledAt: NIODeadline
+
+    init(perSecond: Int, burst: Int, at now: NIODeadline) {
+        self.perSecond = Double(perSecond)
+        self.burst = Double(burst)
+        tokens = Double(burst)
+        filledAt = now
+    }
+
+    /// False where the bucket is empty.
+    mutating func take(at now: NIODeadline) -> Bool {
+        let seconds = Double((now - filledAt).nanoseconds) / 1e9
+        tokens = min(burst, tokens + seconds * perSecond)
+        filledAt = now
+        guard tokens >= 1 else { return false }
+        tokens -= 1
+        return true
+    }
+}

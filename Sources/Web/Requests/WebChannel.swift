@@ -1,0 +1,108 @@
+/// A connection of the server: TLS, HTTP's codec, the gate, and then either the HTTP library or a websocket.
+import HummingbirdCore
+import Logging
+import NIOCore
+import NIOHTTP1
+import NIOHTTPTypes
+import NIOHTTPTypesHTTP1
+import NIOSSL
+
+struct WebChannel: ServerChildChannel, HTTPChannelHandler {
+    /// The channel is registered only once it is set up, so what it becomes is known later.
+    struct Value: ServerChildChannelValue {
+        let channel: any Channel
+        let way: EventLoopFuture<Way>
+    }
+
+    enum Way: Sendable {
+        case http(NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>)
+        /// Everything happens in its handler; nothing is to be awaited.
+        case socket
+    }
+
+    /// What all connections share.
+    struct Rules: Sendable {
+        var admission: Admission
+        var limits: WebConfiguration.Limits
+        var census: Census
+        var tls: TLSFiles?
+        var socketPath: String
+        var subprotocols: [String]
+        var securityFields: [(name: String, value: String)]
+        /// The user of a new websocket; called on its event loop.
+        var makeUser: @Sendable (SocketOpening, any EventLoop) -> any WebSocketUser
+    }
+
+    let responder: HTTPChannelHandler.Responder
+    let rules: Rules
+
+    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
+        let promise = channel.eventLoop.makePromise(of: Way.self)
+        let value = channel.eventLoop.makeSucceededFuture(Value(channel: channel, way: promise.futureResult))
+        let peer = channel.remoteAddress?.ipAddress ?? ""
+        guard rules.census.admitConnection(from: peer, isShared: rules.admission.isShared(peer)) else {
+            promise.fail(ChannelError.ioOnClosedChannel)
+            return channel.close().flatMap { value }
+        }
+        let census = rules.census
+        channel.closeFuture.whenComplete { _ in census.connectionClosed(from: peer) }
+        do {
+            try configure(channel, peer: peer, promise)
+        } catch {
+            promise.fail(error)
+            channel.close(promise: nil)
+        }
+        return value
+    }
+
+    func handle(value: Value, logger: Logger) async {
+        let way = try? await withTaskCancellationHandler {
+            try await value.way.get()
+        } onCancel: {
+            value.channel.close(promise: nil)
+        }
+        guard case .http(let channel) = way else { return }
+        await handleHTTP(asyncChannel: channel, logger: logger)
+    }
+
+    private func configure(_ channel: any Channel, peer: String, _ promise: EventLoopPromise<Way>) throws {
+        let pipeline = channel.pipeline.syncOperations
+        if let tls = rules.tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls.context)) }
+        var decoderLimits = NIOHTTPDecoderLimitConfiguration()
+        decoderLimits.maxHeaderFieldSize = rules.limits.headerBytes
+        decoderLimits.maxHeaderListSize = rules.limits.headerBytes
+        decoderLimits.maxHeaderFieldCount = rules.limits.headerFields
+        let codec = RequestGate.Codec(
+            encoder: HTTPResponseEncoder(),
+            decoder: ByteToMessageHandler(
+                HTTPRequestDecoder(
+                    leftOverBytesStrategy: .forwardBytes,
+                    limitConfiguration: decoderLimits
+                )
+            ),
+            pipelining: HTTPServerPipelineHandler()
+        )
+        let (rules, secure) = (rules, rules.tls != nil)
+        let ways = RequestGate.Ways(
+            startHTTP: {
+                try channel.pipeline.syncOperations.addHandler(HTTP1ToHTTPServerCodec(secure: secure))
+                let wrapped = try NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>(
+                    wrappingChannelSynchronously: channel,
+                    configuration: .init(isOutboundHalfClosureEnabled: true)
+                )
+                promise.succeed(.http(wrapped))
+            },
+            makeSocket: { opening in
+                guard rules.census.admitSocket() else { return nil }
+                return WebSocketHandler(
+                    maximumMessage: rules.limits.greetingBytes,
+                    user: rules.makeUser(opening, channel.eventLoop)
+                )
+            },
+            becameSocket: { promise.succeed(.socket) },
+            ended: { promise.fail(ChannelError.eof) }
+        )
+        try pipeline.addHandlers([codec.encoder, codec.decoder, codec.pipelining])
+        try pipeline.addHandler(RequestGate(rules: rules, peer: peer, codec: codec, ways: ways))
+    }
+}

@@ -1,0 +1,207 @@
+/// A websocket's channel handler: frames in and out, keep-alive, orderly close, all on the channel's event loop.
+import NIOCore
+
+/// Who uses a websocket. All calls come on its event loop.
+protocol WebSocketUser: AnyObject {
+    func opened(_ socket: WebSocketHandler)
+    func received(_ opcode: WebSocketOpcode, _ message: ByteBuffer)
+    func becameWritable()
+    /// The last call; the socket is gone.
+    func closed()
+}
+
+final class WebSocketHandler: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = Never
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// After this long without a byte from the peer it is pinged.
+    static let pingAfter = TimeAmount.seconds(30)
+    /// After this long without a byte it is gone.
+    static let goneAfter = TimeAmount.seconds(75)
+    /// How long the peer may take to answer a close frame.
+    static let closeWithin = TimeAmount.seconds(5)
+
+    private enum State {
+        case open
+        /// A close frame was sent; the peer's is awaited until the task fires.
+        case closing(Scheduled<Void>)
+        /// Both sides closed, or the channel is gone.
+        case closed
+    }
+
+    private var machine: WebSocketMachine
+    private let user: any WebSocketUser
+    private var state = State.open
+    private var context: ChannelHandlerContext?
+    private var heardAt = NIODeadline.now()
+    private var keepAlive: Scheduled<Void>?
+    /// The peer does not read: nothing more is read from it, so that it cannot make answers pile up.
+    private var isReadHeld = false
+
+    init(maximumMessage: Int, user: any WebSocketUser) {
+        machine = WebSocketMachine(maximumMessage: maximumMessage)
+        self.user = user
+    }
+
+    /// False while more is queued than the channel's high-water mark.
+    var isWritable: Bool { context?.channel.isWritable ?? false }
+
+    /// Bytes that wait for the peer to read.
+    var queuedBytes: Int {
+        guard let context else { return 0 }
+        return (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+    }
+
+    /// Raised once the peer has shown who it is.
+    var maximumMessage: Int {
+        get { machine.maximumMessage }
+        set { machine.maximumMessage = newValue }
+    }
+
+    /// Sends a complete frame. After `close` nothing is sent any more.
+    func send(_ frame: ByteBuffer) {
+        guard case .open = state, let context else { return }
+        context.writeAndFlush(wrapOutboundOut(frame), promise: nil)
+    }
+
+    /// Says why and ends the connection once the peer has answered, or after a few seconds.
+    func close(_ code: UInt16, _ reason: String = "") {
+        guard case .open = state, let context else { return }
+        context.writeAndFlush(wrapOutboundOut(WebSocketFrame.close(code, reason)), promise: nil)
+        let deadline = context.eventLoop.assumeIsolated().scheduleTask(in: Self.closeWithin) { [weak self] in
+            guard let self else { return }
+            drop()
+        }
+        state = .closing(deadline)
+        if isReadHeld {
+            isReadHeld = false
+            context.read()
+        }
+    }
+
+    /// Says why and closes the connection, without waiting for the peer.
+    func closeAtOnce(_ code: WebSocketCloseCode, _ reason: String) -> EventLoopFuture<Void>? {
+        guard let context else { return nil }
+        send(WebSocketFrame.close(code.rawValue, reason))
+        context.close(promise: nil)
+        return context.channel.closeFuture
+    }
+
+    func close(_ code: WebSocketCloseCode, _ reason: String = "") { close(code.rawValue, reason) }
+
+    // MARK: The channel
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        heardAt = .now()
+        scheduleKeepAlive(context, in: Self.pingAfter)
+        user.opened(self)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        finish()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        finish()
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case is ChannelShouldQuiesceEvent: close(.goingAway, "The server is stopping; come back.")
+        case ChannelEvent.inputClosed: context.close(promise: nil)
+        default: break
+        }
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if context.channel.isWritable || isClosing {
+            context.read()
+        } else {
+            isReadHeld = true
+        }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        guard context.channel.isWritable else { return }
+        if isReadHeld {
+            isReadHeld = false
+            context.read()
+        }
+        if case .open = state { user.becameWritable() }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        heardAt = .now()
+        if case .closed = state { return }
+        machine.received(unwrapInboundIn(data))
+        while let output = machine.next() {
+            switch output {
+            case .message(let opcode, let bytes):
+                if case .open = state { user.received(opcode, bytes) }
+            case .ping(let payload):
+                send(WebSocketFrame.encode(.pong, payload.readableBytesView))
+            case .pong: break
+            case .close(let code):
+                closeReceived(code, context)
+            case .failure(let code, let sentence):
+                close(code, sentence)
+            }
+        }
+    }
+
+    // MARK: Ends
+
+    private var isClosing: Bool {
+        if case .open = state { false } else { true }
+    }
+
+    /// The peer's close: echoed where it came first; then the server closes the connection (RFC 6455, 7.1.1).
+    private func closeReceived(_ code: UInt16?, _ context: ChannelHandlerContext) {
+        switch state {
+        case .open:
+            let echo = code.map { WebSocketFrame.close($0) } ?? WebSocketFrame.encode(.close, [])
+            context.writeAndFlush(wrapOutboundOut(echo), promise: nil)
+        case .closing(let deadline): deadline.cancel()
+        case .closed: return
+        }
+        state = .closed
+        context.close(promise: nil)
+    }
+
+    private func drop() {
+        context?.close(promise: nil)
+    }
+
+    private func finish() {
+        guard context != nil else { return }
+        context = nil
+        if case .closing(let deadline) = state { deadline.cancel() }
+        state = .closed
+        keepAlive?.cancel()
+        keepAlive = nil
+        user.closed()
+    }
+
+    private func scheduleKeepAlive(_ context: ChannelHandlerContext, in delay: TimeAmount) {
+        keepAlive = context.eventLoop.assumeIsolated().scheduleTask(in: delay) { [weak self] in
+            guard let self, let context = self.context else { return }
+            let silence = NIODeadline.now() - heardAt
+            if silence >= Self.goneAfter {
+                context.close(promise: nil)
+                return
+            }
+            if silence >= Self.pingAfter, context.channel.isWritable {
+                send(WebSocketFrame.encode(.ping, []))
+            }
+            scheduleKeepAlive(context, in: silence >= Self.pingAfter ? .seconds(15) : Self.pingAfter - silence)
+        }
+    }
+}

@@ -1,0 +1,91 @@
+/// What the web server is told: where it listens, whom it answers, and how much it takes.
+
+package struct WebConfiguration: Sendable {
+    /// Certificate chain and private key, both PEM files.
+    package struct TLS: Sendable {
+        package var certificateFile: String
+        package var keyFile: String
+
+        package init(certificateFile: String, keyFile: String) {
+            self.certificateFile = certificateFile
+            self.keyFile = keyFile
+        }
+    }
+
+    package var host: String
+    /// 0 for any free one.
+    package var port: Int
+    /// Names, with or without a port, that a request's Host may have besides loopback's; without one of these a page
+    /// that rebinds its own name to this address gets nothing.
+    package var allowedHosts: [String]
+    /// Origins, such as `https://box.example`, that may use the service besides the one that the request's Host names.
+    package var allowedOrigins: [String]
+    /// Addresses of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    package var trustedProxies: [String]
+    package var tls: TLS?
+    package var limits: Limits
+
+    package init(
+        host: String = "127.0.0.1",
+        port: Int = 8080,
+        allowedHosts: [String] = [],
+        allowedOrigins: [String] = [],
+        trustedProxies: [String] = [],
+        tls: TLS? = nil,
+        limits: Limits = Limits()
+    ) {
+        self.host = host
+        self.port = port
+        self.allowedHosts = allowedHosts
+        self.allowedOrigins = allowedOrigins
+        self.trustedProxies = trustedProxies
+        self.tls = tls
+        self.limits = limits
+    }
+
+    /// Bounds against clients that take more than their share; times in milliseconds.
+    package struct Limits: Sendable {
+        /// Connections of all clients together.
+        package var connections = 8_192
+        /// Connections from one address; loopback and trusted proxies count as many addresses and have only the total.
+        package var connectionsPerAddress = 64
+        /// Websockets of one user.
+        package var socketsPerUser = 256
+        /// Websockets that have not shown who they are.
+        package var unauthenticatedSockets = 256
+        /// All header fields of a request together.
+        package var headerBytes = 16_384
+        package var headerFields = 100
+        /// A request's body; the largest we need is a token.
+        package var bodyBytes = 4_096
+        /// From the connection's start to the end of its first request's head.
+        package var headWithin: Int64 = 10_000
+        /// From one response to the end of the next request's head.
+        package var idleWithin: Int64 = 60_000
+        /// From the head to the end of a request's body, and then to the end of its response.
+        package var bodyWithin: Int64 = 15_000
+        package var responseWithin: Int64 = 120_000
+        /// From a websocket's start to its welcome.
+        package var welcomeWithin: Int64 = 10_000
+        /// The largest message of a websocket before and after its welcome.
+        package var greetingBytes = 8_192
+        package var messageBytes = 1 << 20
+        /// Nesting and elements of a message.
+        package var messageDepth = 32
+        package var messageElements = 100_000
+        /// Messages a second that a websocket may send in the long run, and at once.
+        package var messagesPerSecond = 200
+        package var messageBurst = 1_000
+        /// Subscriptions of one session.
+        package var subscriptions = 1_024
+        /// Bytes of events kept for a reader that does not keep up, before its newest state replaces them.
+        package var conflateBytes = 256 * 1_024
+        /// Bytes of answers kept for it before it is sent away, and how long it may read nothing.
+        package var backlogBytes = 4 << 20
+        package var backlogWithin: Int64 = 30_000
+        /// Logins that may fail from one address within a minute.
+        package var failedLogins = 10
+
+        package init() {}
+    }
+}

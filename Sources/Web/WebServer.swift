@@ -1,0 +1,159 @@
+/// The web server: the page, the HTTP answers and the websockets of the realm, on one port.
+import Hummingbird
+import HummingbirdCore
+package import Logging
+package import NIOCore
+import NIOPosix
+import ServiceLifecycle
+
+package final class WebServer: Service {
+    /// Where the websocket is.
+    static let socketPath = "/ws"
+    /// Subprotocols in the order of preference; the client's order decides.
+    static let subprotocols = ["wamp.2.json", "wamp.2.msgpack", "wamp.2.cbor"]
+    private static let expireEvery = Duration.seconds(30)
+
+    package let realm: Realm
+    package let logins: any LoginKeeper
+    private let configuration: WebConfiguration
+    private let group: any EventLoopGroup
+    private let tls: TLSFiles?
+    private let api: any WebAPI
+    private let logger: Logger
+    private let bound: EventLoopPromise<SocketAddress>
+
+    /// - Parameter realm: made with the same event loop group.
+    /// - Throws: `WebError` where the certificate cannot be used.
+    package init(
+        configuration: WebConfiguration,
+        group: any EventLoopGroup,
+        realm: Realm,
+        logins: any LoginKeeper,
+        api: any WebAPI,
+        logger: Logger
+    ) throws {
+        self.configuration = configuration
+        self.group = group
+        self.realm = realm
+        self.logins = logins
+        self.api = api
+        self.logger = logger
+        tls = try configuration.tls.map(TLSFiles.init)
+        bound = group.any().makePromise(of: SocketAddress.self)
+    }
+
+    /// Where it listens, once it does; throws what `run` throws where it cannot.
+    package var boundAddress: SocketAddress {
+        get async throws { try await bound.futureResult.get() }
+    }
+
+    /// The page's address for a browser on this machine, with a one-time login for the owner.
+    package func ownerLink(for account: Account) async throws -> String {
+        let address = try await boundAddress
+        let host = ["0.0.0.0", "::"].contains(configuration.host) ? "127.0.0.1" : configuration.host
+        let name = host.contains(":") ? "[\(host)]" : host
+        let token = try await logins.makeLink(for: account)
+        return "\(tls == nil ? "http" : "https")://\(name):\(address.port ?? configuration.port)/#login=\(token)"
+    }
+
+    /// Reads the certificate and key again; new connections use them.
+    package func reloadCertificate() throws { try tls?.reload() }
+
+    /// Serves until cancelled or asked to stop.
+    package func run() async throws {
+        let application = Application(
+            responder: makeRoutes(),
+            server: HTTPServerBuilder { [self] responder in WebChannel(responder: responder, rules: makeRules()) },
+            configuration: ApplicationConfiguration(
+                address: .hostname(configuration.host, port: configuration.port),
+                backlog: 1_024
+            ),
+            onServerRunning: { [bound] channel in
+                if let address = channel.localAddress { bound.succeed(address) } else { bound.fail(ChannelError.eof) }
+            },
+            eventLoopGroupProvider: .shared(group),
+            logger: quietLogger
+        )
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                tasks.addTask { [realm] in
+                    try await withGracefulShutdownHandler {
+                        try await application.run()
+                    } onGracefulShutdown: {
+                        realm.shutDown()
+                    }
+                }
+                tasks.addTask { [self] in
+                    do { try await expireLogins() } catch is CancellationError {}
+                }
+                try await tasks.next()
+                tasks.cancelAll()
+            }
+            await realm.closeSockets()
+        } catch {
+            await realm.closeSockets()
+            let failure = explained(error)
+            bound.fail(failure)
+            throw failure
+        }
+        bound.fail(CancellationError())
+    }
+
+    private func makeRules() -> WebChannel.Rules {
+        WebChannel.Rules(
+            admission: Admission(configuration),
+            limits: configuration.limits,
+            census: realm.census,
+            tls: tls,
+            socketPath: Self.socketPath,
+            subprotocols: Self.subprotocols,
+            securityFields: SecurityFields.all(isTLS: tls != nil),
+            makeUser: { [realm] opening, loop in realm.makeSocket(opening, on: loop) }
+        )
+    }
+
+    private func makeRoutes() -> Routes {
+        Routes(
+            admission: Admission(configuration),
+            limits: configuration.limits,
+            securityFields: SecurityFields.all(isTLS: tls != nil),
+            files: PageFiles(),
+            api: api,
+            logins: logins,
+            throttle: LoginThrottle(limit: configuration.limits.failedLogins),
+            census: realm.census,
+            loggedOut: { [realm] ids in realm.end(ids) },
+            logger: logger
+        )
+    }
+
+    private func expireLogins() async throws {
+        while true {
+            try await Task.sleep(for: Self.expireEvery)
+            do {
+                realm.end(try await logins.expire())
+            } catch let error as CancellationError {
+                throw error
+            } catch {
+                logger.error("Expired logins could not be ended.", metadata: ["web.error": "\(type(of: error))"])
+            }
+        }
+    }
+
+    /// The HTTP library tells more than an operator wants to read.
+    private var quietLogger: Logger {
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .warning)
+        return quiet
+    }
+
+    private func explained(_ error: any Error) -> any Error {
+        guard let error = error as? IOError else { return error }
+        return WebError(
+            .listenFailed,
+            "Cannot listen on \(configuration.host) port \(configuration.port): \(error). "
+                + "Another program may use it; choose another port, or stop that program.",
+            cause: error
+        )
+    }
+}

@@ -1,0 +1,307 @@
+/// The realm over real websockets: states, deltas, slow readers, ends.
+import NIOCore
+import Notation
+import Synchronization
+import Testing
+import WAMP
+
+@testable import Web
+
+/// A topic whose state is its last sequence number and something large.
+private final class Counter: Sendable {
+    let seq = Mutex<Int64>(0)
+    let ballast: String
+
+    init(ballast: Int = 0) { self.ballast = String(repeating: "x", count: ballast) }
+
+    var full: Value { ["epoch": 1, "seq": .int(seq.withLock { $0 }), "full": ["ballast": .string(ballast)]] }
+
+    /// The next delta, `size` bytes long.
+    func step(_ size: Int = 0) -> Value {
+        let next = seq.withLock { seq in
+            seq += 1
+            return seq
+        }
+        return ["epoch": 1, "seq": .int(next), "set": ["a": .string(String(repeating: "y", count: size))]]
+    }
+}
+
+@Suite struct RealmTests {
+    private static let topic = "farseed.vps.torrents"
+
+    @Test("a subscriber gets SUBSCRIBED, then the state, then every delta in order")
+    func stateThenDeltas() async throws {
+        try await LiveServer.with { live in
+            let counter = Counter()
+            live.realm.retain(Self.topic) { _ in counter.full }
+            let socket = try await TestSocket.session(live)
+            let subscription = try await socket.subscribe(Self.topic, id: 1)
+            let state = try #require(try await socket.message()?.array)
+            #expect(state[0] == 36 && state[1].int == subscription)
+            #expect(state[3]["retained"] == true)
+            #expect(state[5]["full"] != nil && state[5]["seq"] == 0)
+            for _ in 0..<50 { live.realm.publish(Self.topic, counter.step()) }
+            for wanted in 1...50 {
+                let event = try #require(try await socket.message()?.array)
+                #expect(event[0] == 36 && event[5]["seq"]?.int == Int64(wanted))
+            }
+            socket.close()
+        }
+    }
+
+    @Test("a procedure's answer, its error, and a stranger's procedure come back as they should")
+    func procedures() async throws {
+        try await LiveServer.with { live in
+            live.realm.register("farseed.boxes") { call in
+                #expect(call.caller.authid == "owner" && call.caller.role == "owner")
+                return ["boxes": [["name": "vps"]]]
+            }
+            live.realm.register("farseed.vps.sync") { _ in
+                throw RealmError(code: "link-down", message: "The link is down. Wait.")
+            }
+            struct Inner: Error {}
+            live.realm.register("farseed.vps.broken") { _ in throw Inner() }
+            let socket = try await TestSocket.session(live)
+            try await socket.send([48, 1, [:], "farseed.boxes"])
+            let result = try #require(try await socket.message()?.array)
+            #expect(result[0] == 50 && result[1] == 1 && result[4]["boxes"] == [["name": "vps"]])
+            try await socket.send([48, 2, [:], "farseed.vps.sync"])
+            let error = try #require(try await socket.message()?.array)
+            #expect(error[0] == 8 && error[1] == 48 && error[2] == 2 && error[4] == "farseed.error.link_down")
+            #expect(error[6]["code"] == "link-down" && error[6]["message"] == "The link is down. Wait.")
+            try await socket.send([48, 3, [:], "farseed.vps.broken"])
+            let broken = try #require(try await socket.message()?.array)
+            #expect(broken[4] == "farseed.error.internal" && !JSON.text(.array(broken)).contains("Inner"))
+            try await socket.send([48, 4, [:], "farseed.nothing"])
+            #expect(try await socket.message()?.array?[4] == "wamp.error.no_such_procedure")
+            socket.close()
+        }
+    }
+
+    @Test("a reader that does not read gets the newest state instead of its backlog; the others notice nothing")
+    func slowReader() async throws {
+        try await LiveServer.with { live in
+            let counter = Counter()
+            live.realm.retain(Self.topic) { _ in counter.full }
+            let slow = try await TestSocket.session(live)
+            let quick = try await TestSocket.session(live)
+            for socket in [slow, quick] {
+                _ = try await socket.subscribe(Self.topic, id: 1)
+                _ = try await socket.message()
+            }
+            try await slow.client.setReading(false)
+            // Far more than the kernel's buffers and ours hold; the quick reader keeps the pace.
+            for wanted in 1...400 {
+                live.realm.publish(Self.topic, counter.step(100_000))
+                #expect(try await quick.message()?.array?[5]["seq"]?.int == Int64(wanted))
+            }
+            try await slow.client.setReading(true)
+            var last: Int64 = 0
+            var states = 0
+            while last < 400 {
+                let event = try #require(try await slow.message()?.array)[5]
+                let seq = try #require(event["seq"]?.int)
+                if event["full"] != nil {
+                    states += 1
+                    #expect(seq >= last)
+                } else {
+                    #expect(seq == last + 1)
+                }
+                last = seq
+            }
+            #expect(states >= 1)
+            live.realm.publish(Self.topic, counter.step())
+            #expect(try await slow.message()?.array?[5]["seq"] == 401)
+            slow.close()
+            quick.close()
+        }
+    }
+
+    @Test("a reader that asks and never reads is sent away with a code that says to come back")
+    func stuckReader() async throws {
+        try await LiveServer.with {
+            $0.limits.backlogBytes = 100_000
+        } _: { live in
+            let large = Value.string(String(repeating: "z", count: 400_000))
+            live.realm.register("farseed.large") { _ in ["large": large] }
+            let socket = try await TestSocket.session(live)
+            try await socket.client.setReading(false)
+            for id in 1...40 { try await socket.send([48, .int(Int64(id)), [:], "farseed.large"]) }
+            try await within {
+                while live.server.realm.census.counts.sockets > 0 { try await Task.sleep(for: .milliseconds(20)) }
+            }
+            try await socket.client.setReading(true)
+            let code = try await socket.closeCode()
+            #expect(code == 1013 || code == nil)
+        }
+    }
+
+    @Test("logging out ends every socket of the login within a second, and of no other")
+    func logout() async throws {
+        try await LiveServer.with { live in
+            let cookie = try await live.login()
+            let first = try await TestSocket.session(live, cookie: cookie)
+            let second = try await TestSocket.session(live, cookie: cookie)
+            let other = try await TestSocket.session(live)
+            let start = ContinuousClock.now
+            let answer = try await live.request("POST", "/api/logout", [("x-farseed", "1"), ("cookie", cookie)])
+            #expect(answer.status == 204)
+            #expect(answer.fields["set-cookie"]?.contains("Max-Age=0") == true)
+            for socket in [first, second] {
+                #expect(try await socket.message()?.array?[0] == 6)
+                #expect(try await socket.closeCode() == 1000)
+            }
+            #expect(ContinuousClock.now - start < .seconds(1))
+            #expect(
+                try await live.request("POST", "/api/ticket", [("x-farseed", "1"), ("cookie", cookie)]).status == 401
+            )
+            try await other.send([48, 1, [:], "farseed.none"])
+            #expect(try await other.message()?.array?[0] == 8)
+            other.close()
+        }
+    }
+
+    @Test("topics are watched from their first subscriber to their last")
+    func watched() async throws {
+        try await LiveServer.with { live in
+            live.realm.retain(Self.topic) { _ in ["seq": 0] }
+            var changes = live.realm.watchedTopics().makeAsyncIterator()
+            #expect(await changes.next() == [])
+            let one = try await TestSocket.session(live)
+            _ = try await one.subscribe(Self.topic, id: 1)
+            #expect(await changes.next() == [Self.topic])
+            let two = try await TestSocket.session(live)
+            _ = try await two.subscribe(Self.topic, id: 1)
+            one.close()
+            two.close()
+            #expect(await changes.next() == [])
+        }
+    }
+
+    @Test("nonsense ends with the specification's ABORT or the websocket's code, and nobody else notices")
+    func nonsense() async throws {
+        try await LiveServer.with { live in
+            let good = try await TestSocket.session(live)
+            for bytes in ["[]", "{}", "[1]", "nonsense", "[32,1,{},\"a\"]", String(repeating: "[", count: 5_000)] {
+                let socket = try await TestSocket.open(live)
+                try await socket.client.send(clientFrame(1, Array(bytes.utf8)))
+                #expect(try await socket.message()?.array?.first == 3)
+                #expect(try await socket.closeCode() == 1000)
+                try await socket.client.send(clientFrame(8, [0x03, 0xE8]))
+                #expect(try await socket.client.rest().isEmpty)
+            }
+            let binary = try await TestSocket.open(live)
+            try await binary.client.send(clientFrame(2, [1, 2, 3]))
+            #expect(try await binary.closeCode() == 1003)
+            let large = try await TestSocket.open(live)
+            try await large.client.send(clientFrame(1, [UInt8](repeating: 0x20, count: 10_000)))
+            #expect(try await large.closeCode() == 1009)
+            try await good.send([48, 1, [:], "farseed.none"])
+            #expect(try await good.message()?.array?[0] == 8)
+            good.close()
+        }
+    }
+
+    @Test("messages faster than allowed end the connection")
+    func rate() async throws {
+        try await LiveServer.with {
+            $0.limits.messageBurst = 20
+            $0.limits.messagesPerSecond = 1
+        } _: { live in
+            let socket = try await TestSocket.session(live)
+            for id in 1...30 { try await socket.send([48, .int(Int64(id)), [:], "farseed.none"]) }
+            #expect(try await socket.closeCode() == 1008)
+        }
+    }
+
+    @Test("a socket opens on a connection that carried other requests, as proxies reuse them")
+    func reusedConnection() async throws {
+        try await LiveServer.with { live in
+            let client = try await live.connect()
+            #expect(try await client.request("GET", "/healthz", host: live.host).status == 200)
+            #expect(try await client.request("GET", "/nothing", host: live.host).status == 404)
+            let answer = try await client.request("GET", "/ws", host: live.host, TestSocket.upgradeFields(live.origin))
+            #expect(answer.status == 101)
+            #expect(answer.fields["sec-websocket-accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+            #expect(answer.fields["sec-websocket-protocol"] == "wamp.2.json")
+            let socket = TestSocket(client: client)
+            let welcome = try await socket.greet(user: "owner", ticket: live.ticket(cookie: live.login()))
+            #expect(welcome?.array?[0] == 2)
+            try await client.send(clientFrame(8, [0x03, 0xE8]))
+            #expect(try await socket.closeCode() == 1000)
+            #expect(try await client.rest().isEmpty)
+        }
+    }
+
+    @Test("an upgrade to something else is answered as plain HTTP")
+    func foreignUpgrade() async throws {
+        try await LiveServer.with { live in
+            let fields = [
+                ("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c"), ("http2-settings", "AAMAAABkAAQAAP__"),
+            ]
+            let client = try await live.connect()
+            let answer = try await client.request("GET", "/healthz", host: live.host, fields)
+            #expect(answer.status == 200 && answer.body == "ok\n")
+            #expect(try await client.rest().isEmpty)
+        }
+    }
+
+    @Test(
+        "an opening that RFC 6455 forbids is refused",
+        arguments: [
+            ("sec-websocket-version", "8", 426), ("sec-websocket-key", "short", 400),
+            ("sec-websocket-protocol", "wamp", 400),
+            ("sec-websocket-protocol", "", 400),
+        ]
+    )
+    func openings(_ name: String, _ value: String, _ status: Int) async throws {
+        try await LiveServer.with { live in
+            let fields = TestSocket.upgradeFields(live.origin).map { $0.0 == name ? (name, value) : $0 }
+            let answer = try await live.request("GET", "/ws", fields)
+            #expect(answer.status == status)
+        }
+    }
+
+    @Test("the page's files come with a tag, and not again while it fits")
+    func tags() async throws {
+        try await LiveServer.with { live in
+            for path in [
+                "/", "/style.css", "/main.js", "/feed.js", "/hub.js", "/shared.js", "/wamp.js", "/table.js",
+                "/format.js", "/icon.svg",
+            ] {
+                let answer = try await live.request("GET", path)
+                #expect(answer.status == 200 && !answer.body.isEmpty)
+                let tag = try #require(answer.fields["etag"])
+                let again = try await live.request("GET", path, [("if-none-match", tag)])
+                #expect(again.status == 304 && again.body.isEmpty)
+                let head = try await live.request("HEAD", path)
+                #expect(head.status == 200 && head.fields["content-length"] == answer.fields["content-length"])
+            }
+        }
+    }
+
+    @Test("the binary serializers carry a session too", arguments: [Serializer.msgpack, .cbor])
+    func binary(_ serializer: Serializer) async throws {
+        try await LiveServer.with { live in
+            let socket = try await TestSocket.open(live, subprotocol: serializer.subprotocol)
+            let encode: @Sendable (Value) -> [UInt8] = {
+                serializer == .cbor ? CBOR.encode($0) : MessagePack.encode($0)
+            }
+            let decode: @Sendable ([UInt8]) throws -> Value = {
+                serializer == .cbor ? try CBOR.decode($0) : try MessagePack.decode($0)
+            }
+            let hello: Value = [
+                1, "farseed", ["roles": ["caller": [:]], "authmethods": ["ticket"], "authid": "owner"],
+            ]
+            try await socket.client.send(clientFrame(2, encode(hello)))
+            let challenge = try #require(try await socket.frame())
+            #expect(challenge.opcode == 2)
+            #expect(try decode(challenge.payload).array?[0] == 4)
+            let ticket = try await live.ticket(cookie: live.login())
+            try await socket.client.send(clientFrame(2, encode([5, .string(ticket), [:]])))
+            let welcome = try #require(try await socket.frame())
+            #expect(try decode(welcome.payload).array?[0] == 2)
+            socket.close()
+        }
+    }
+}

@@ -1,0 +1,141 @@
+/// How a command changes something: as a job of the daemon, or straight at the agent.
+import Calls
+import Foundation
+import NIOCore
+import Notation
+import Seedbox
+import Synchronization
+
+/// One verb with its arguments, as the agent takes them.
+struct Change: Sendable {
+    var verb: String
+    var arguments: [String: Value]
+    /// Torrents that it acts on; in order with other jobs on them.
+    var targets: [InfoHash] = []
+    /// A .torrent file, which may be larger than a frame and so travels on lane 0.
+    var upload: [UInt8]?
+}
+
+/// What became of a change.
+enum ChangeOutcome: Sendable {
+    /// Carried out; the job is nil where there was no daemon.
+    case done(result: Value, job: Value?)
+    /// Accepted and not ended yet; it is not lost.
+    case pending(job: Value)
+}
+
+/// How long a change is waited for, and what happens while the link is down.
+struct Patience: Sendable {
+    /// Nil: as long as `grace` for a job, without end for a session of our own.
+    var limit: Duration?
+    /// Returns as soon as the job is accepted.
+    var returnsAtOnce = false
+    /// Fails where the link is down instead of leaving a job behind.
+    var refusesQueue = false
+    /// How long a job may wait before it is begun; nil: the daemon's default.
+    var expiry: Duration?
+    /// 32 hex digits by which a repetition is known; nil: a new one.
+    var key: String?
+
+    /// A job on a live link ends long before; on one that is down nobody wants to sit and wait.
+    static let grace = Duration.seconds(20)
+}
+
+extension Backend {
+    /// Carries a change out; throws the `Problem` that ended it.
+    func change(_ change: Change, _ patience: Patience) async throws -> ChangeOutcome {
+        let key = patience.key ?? Self.newKey()
+        switch way {
+        case .daemon: return try await submit(change, key, patience)
+        case .agent:
+            var arguments = change.arguments
+            arguments["key"] = .string(key)
+            if change.upload != nil { arguments["upload"] = true }
+            let call = try await connection.open(change.verb, .map(arguments))
+            let result = try await within(patience.limit, Self.overdue) { [arguments = change.upload] in
+                try await Self.send(arguments, on: call)
+                return try await call.result()
+            }
+            return .done(result: result, job: nil)
+        }
+    }
+
+    private func submit(_ change: Change, _ key: String, _ patience: Patience) async throws -> ChangeOutcome {
+        var arguments: [String: Value] = [
+            "verb": .string(change.verb), "arguments": .map(change.arguments), "key": .string(key),
+            "targets": .array(change.targets.map { .string($0.hex) }),
+            "wait": .bool(!patience.returnsAtOnce), "queue": .bool(!patience.refusesQueue),
+        ]
+        if let box { arguments["box"] = .string(box) }
+        if change.upload != nil { arguments["upload"] = true }
+        if let expiry = patience.expiry { arguments["expiry"] = .int(expiry.components.seconds) }
+        let call = try await connection.open("submit", .map(arguments))
+        let accepted = Accepted()
+        do {
+            let job = try await within(patience.limit ?? Patience.grace, Self.overdue) {
+                try await Self.send(change.upload, on: call)
+                for await input in call.events {
+                    if case .event(let job) = input { accepted.note(job) }
+                }
+                return try await call.result()
+            }
+            return try Self.outcome(of: job)
+        } catch let problem as Problem where problem == Self.overdue {
+            guard let job = accepted.job else { throw problem }
+            guard patience.limit == nil else {
+                throw Problem(
+                    .timedOut,
+                    "The command has not ended in time. It is kept as job \(Self.number(job)) and goes on; "
+                        + "`farseed jobs` shows it, `farseed jobs cancel` ends it."
+                )
+            }
+            return .pending(job: job)
+        }
+    }
+
+    static func outcome(of job: Value) throws -> ChangeOutcome {
+        if job["state"]?.string == "done" { return .done(result: job["result"] ?? .null, job: job) }
+        guard job["ended"]?.bool == true else { return .pending(job: job) }
+        throw job["problem"].flatMap(Problem.init)
+            ?? Problem(.cancelled, "Job \(number(job)) was \(visible(job["state"]?.string ?? "ended", atMost: 20)).")
+    }
+
+    static func number(_ job: Value) -> String { job["id"]?.int.map(String.init) ?? "?" }
+
+    /// 128 random bits.
+    static func newKey() -> String {
+        var generator = SystemRandomNumberGenerator()
+        return (0..<32).map { _ in String(UInt8.random(in: 0..<16, using: &generator), radix: 16) }.joined()
+    }
+
+    private static func send(_ upload: [UInt8]?, on call: OutgoingCall) async throws {
+        guard let upload else { return }
+        try await call.send(ByteBuffer(bytes: upload), lane: 0)
+        try await call.end(lane: 0)
+    }
+
+    private static let overdue = Problem(
+        .timedOut,
+        "No answer came in time. Whether the command was carried out is not known: look with `farseed list`, or repeat it "
+            + "with the same --key."
+    )
+
+    /// Asks for what changes nothing: the verb goes to the agent, through the daemon's warm session where there is one.
+    func ask(_ verb: String, _ arguments: [String: Value] = [:]) async throws -> Value {
+        try await connection.call(verb, self.arguments(arguments))
+    }
+
+    /// All torrents, of which `selections` mean these.
+    func selected(_ selections: [TorrentSelection]) async throws -> [Torrent] {
+        try TorrentSelection.torrents(selections, in: try await torrents().sorted)
+    }
+}
+
+/// The job that the daemon has accepted.
+private final class Accepted: Sendable {
+    private let state = Mutex<Value?>(nil)
+
+    var job: Value? { state.withLock { $0 } }
+
+    func note(_ job: Value) { state.withLock { $0 = job } }
+}

@@ -1,0 +1,67 @@
+/// Reaches the daemon through its control socket.
+import Calls
+import NIOCore
+import NIOPosix
+import Seedbox
+import Wire
+
+enum ControlSocket {
+    /// A daemon that does not even greet within this time hangs; the socket is local.
+    private static let greeting = Duration.seconds(10)
+    private static let connecting = TimeAmount.seconds(5)
+
+    /// Connects; nil where no daemon listens. The caller drives the connection with `run()`.
+    static func connect(_ path: String) async throws -> CallConnection? {
+        do {
+            let stream = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                .connectTimeout(connecting)
+                .connect(unixDomainSocketPath: path) { ChannelByteStream.install(on: $0) }
+            return CallConnection(stream: stream, hello: Hello(software: Farseed.software), side: .caller)
+        } catch let error as IOError {
+            switch error.errnoCode {
+            case ENOENT, ECONNREFUSED, ENOTDIR: return nil
+            case EACCES, EPERM:
+                throw Problem(
+                    .notPermitted,
+                    "The daemon's control socket \(visible(path)) may not be used by this user. Join its group (`group` "
+                        + "in [control] of farseed.toml), or run as the daemon's user."
+                )
+            default:
+                throw Problem(
+                    .controllerAbsent,
+                    "The daemon's control socket \(visible(path)) cannot be reached: \(systemReason(error.errnoCode)). "
+                        + "Is `farseed serve` in order?"
+                )
+            }
+        }
+    }
+
+    /// Waits for the daemon's greeting.
+    static func greeted(_ connection: CallConnection) async throws -> Hello {
+        try await within(
+            greeting,
+            Problem(.controllerAbsent, "The daemon does not answer on its control socket. Restart `farseed serve`.")
+        ) {
+            try await connection.peerHello()
+        }
+    }
+}
+
+/// Runs `body`, which obeys cancellation, and throws `problem` where it takes longer than `limit`.
+func within<Success: Sendable>(
+    _ limit: Duration?,
+    _ problem: Problem,
+    _ body: @escaping @Sendable () async throws -> Success
+) async throws -> Success {
+    guard let limit else { return try await body() }
+    return try await withThrowingTaskGroup(of: Success.self) { group in
+        group.addTask { try await body() }
+        group.addTask {
+            try await Task.sleep(for: limit)
+            throw problem
+        }
+        defer { group.cancelAll() }
+        guard let first = try await group.next() else { preconditionFailure("Two tasks were added.") }
+        return first
+    }
+}

@@ -1,0 +1,22 @@
+/// `farseed boxes`: the seedboxes that are configured.
+import ArgumentParser
+import Foundation
+import Notation
+
+struct BoxesCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "boxes", abstract: "List the seedboxes configured.")
+
+    @OptionGroup var options: BoxOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+        let configuration = try options.load(acceptUnreadableSecrets: true)
+        if let notation = output.notation {
+            // No address: what is printed here ends up in logs and bug reports.
+            let boxes = configuration.boxes.map { ["name": .string($0.name), "user": .string($0.user)] as Value }
+            OutputFile.standard.print(try notation.text(["boxes": .array(boxes)]))
+        } else {
+            OutputFile.standard.print(configuration.boxes.map(\.name))
+        }
+    }
+}

@@ -1,0 +1,109 @@
+/// The options of every command that changes something, and how its outcome is told.
+import ArgumentParser
+import Foundation
+import Notation
+import Seedbox
+
+struct ChangeOptions: ParsableArguments {
+    @Flag(name: .long, help: "Print JSON.")
+    var json = false
+
+    @Option(name: .long, help: "Wait until the torrents are done, stopped or seeding.")
+    var wait: WaitGoal?
+
+    @Option(name: .long, help: "Seconds to wait for the whole; exit code 18 after that, the command itself goes on.")
+    var timeout: Double?
+
+    @Flag(name: .long, help: "Return as soon as the daemon has accepted the command.")
+    var noWait = false
+
+    @Flag(name: .long, help: "Fail now where the link is down, instead of keeping the command until it is up.")
+    var noQueue = false
+
+    @Option(name: .long, help: "Seconds after which the command is no longer wanted if it could not be begun.")
+    var expiry: Double?
+
+    @Option(name: .long, help: "32 hex digits; the same command with the same key is carried out once.")
+    var key: String?
+
+    func validate() throws {
+        if let timeout, !(timeout > 0 && timeout <= 31_536_000) {
+            throw ValidationError("--timeout takes seconds, more than 0.")
+        }
+        if let expiry, !(expiry >= 1 && expiry <= 31_536_000) {
+            throw ValidationError("--expiry takes seconds, from 1 to 31536000.")
+        }
+        if let key, key.count != 32 || !key.allSatisfy({ "0123456789abcdef".contains($0) }) {
+            throw ValidationError("--key takes 32 lower-case hex digits.")
+        }
+        if noWait, wait != nil { throw ValidationError("--no-wait and --wait exclude each other.") }
+    }
+
+    var patience: Patience {
+        Patience(
+            limit: timeout.map { .milliseconds(Int64($0 * 1000)) },
+            returnsAtOnce: noWait,
+            refusesQueue: noQueue,
+            expiry: expiry.map { .milliseconds(Int64($0 * 1000)) },
+            key: key
+        )
+    }
+
+    /// Carries one change out on torrents that are there, waits where asked, and tells what became of it.
+    func carryOut(_ change: Change, on torrents: [Torrent], told: String, _ backend: Backend) async throws {
+        let began = ContinuousClock.now
+        let outcome = try await backend.change(change, patience)
+        let lines = torrents.map { "\(told) \($0.hash.hex.prefix(8)) \(visible($0.name, atMost: 300))" }
+        try await finish(outcome, torrents.map(\.hash), lines: lines, since: began, backend)
+    }
+
+    /// Waits for `--wait` and prints.
+    func finish(
+        _ outcome: ChangeOutcome,
+        _ hashes: [InfoHash],
+        lines: [String],
+        since began: ContinuousClock.Instant,
+        _ backend: Backend
+    ) async throws {
+        if let wait, !hashes.isEmpty {
+            let left = timeout.map { max(.zero, .milliseconds(Int64($0 * 1000)) - (ContinuousClock.now - began)) }
+            try await backend.wait(for: wait, hashes, within: left)
+        }
+        if json { return OutputFile.standard.print(MachineText.json(Self.value(outcome, hashes))) }
+        switch outcome {
+        case .done: OutputFile.standard.print(lines)
+        case .pending(let job): OutputFile.standard.print(Self.pending(job))
+        }
+    }
+
+    static func value(_ outcome: ChangeOutcome, _ hashes: [InfoHash]) -> Value {
+        var map: [String: Value] = ["hashes": .array(hashes.map { .string($0.hex) })]
+        switch outcome {
+        case .done(let result, let job):
+            map["state"] = "done"
+            map["result"] = result
+            if let job { map["job"] = job }
+        case .pending(let job):
+            map["state"] = "pending"
+            map["job"] = job
+        }
+        return .map(map)
+    }
+
+    static func pending(_ job: Value) -> String {
+        "accepted as job \(Backend.number(job)); it is carried out once the link allows. `farseed jobs` shows it."
+    }
+}
+
+/// The torrents that a command acts on; none is a mistake, not all.
+struct SelectionArguments: ParsableArguments {
+    @Argument(
+        help: "Which torrents: a hash or its first digits, a whole name, label:NAME, status:STATUS, or all.",
+        completion: .custom { _, _, _ in TorrentStatus.allCases.map { "status:" + $0.rawValue } + ["all"] }
+    )
+    var selection: [String]
+
+    var selections: [TorrentSelection] {
+        get throws { try selection.map { text throws(Problem) in try TorrentSelection(text) } }
+    }
+}

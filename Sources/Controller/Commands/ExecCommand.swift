@@ -1,0 +1,128 @@
+/// `farseed exec`: a program on the seedbox, as `ssh host command` runs it.
+import ArgumentParser
+import Calls
+import Foundation
+import NIOCore
+import Notation
+import Seedbox
+import Synchronization
+
+struct ExecCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "exec",
+        abstract: "Run a program on the seedbox, with its input, output and exit status here.",
+        usage: "farseed exec [--box <box>] [-n] -- <program> [<argument> ...]",
+        discussion: """
+            The seedbox runs transmission-remote, and whatever else its agent's configuration allows. No shell takes \
+            part: the arguments arrive as they are given. The exit status is the program's own, or 128 and the signal's \
+            number. Ctrl-C ends the program there.
+            """
+    )
+
+    @OptionGroup var options: BoxOptions
+
+    @Flag(name: [.customShort("n"), .customLong("no-input")], help: "Do not read standard input.")
+    var noInput = false
+
+    @Argument(parsing: .captureForPassthrough, help: "The program and its arguments.")
+    var argv: [String] = []
+
+    /// What stands after the `--`, which the parser passes on.
+    private var command: [String] { argv.first == "--" ? Array(argv.dropFirst()) : argv }
+
+    func validate() throws {
+        if command.isEmpty {
+            throw ValidationError("What shall run? For example: farseed exec -- transmission-remote -l")
+        }
+    }
+
+    func run() async throws {
+        let command = command
+        let input = noInput ? nil : InputFile(STDIN_FILENO)
+        let signals = EndingSignals.stream()
+        let status = try await Backend.with(options) { backend in
+            try await RemoteProgram(input: input, output: .standard, error: .error, signals: signals)
+                .run(try await backend.exec(command))
+        }
+        throw ExitCode(status)
+    }
+}
+
+/// Carries one `exec` call's lanes to and from files.
+struct RemoteProgram: Sendable {
+    /// What a cancelled program gets to end in before we leave without its status.
+    private static let farewell = Duration.seconds(5)
+
+    var input: InputFile?
+    var output: OutputFile
+    var error: OutputFile
+    var signals: AsyncStream<Int32>
+
+    /// Returns the exit status to leave with; throws the `Problem` of a program that could not be run.
+    func run(_ call: OutgoingCall) async throws -> Int32 {
+        let interrupted = Interruption()
+        // Waits on standard input, and a read cannot be called off: it must not hold up the end.
+        let feeding = Task { await feed(call) }
+        defer { feeding.cancel() }
+        let watching = Task {
+            for await signal in signals {
+                if interrupted.note(signal) {
+                    call.cancel()
+                    try? await Task.sleep(for: Self.farewell)
+                }
+                // The second time, or the program does not end: the daemon or the agent sees to it.
+                exit(128 + signal)
+            }
+        }
+        defer { watching.cancel() }
+        for await event in call.events {
+            guard case .data(let lane, let bytes) = event else { continue }
+            guard await (lane == 2 ? error : output).write(bytes) else {
+                call.cancel()
+                return 128 + SIGPIPE
+            }
+        }
+        do {
+            let result = try await call.result()
+            if let signal = interrupted.signal { return 128 + signal }
+            return Self.exitStatus(result)
+        } catch {
+            if let signal = interrupted.signal { return 128 + signal }
+            throw error
+        }
+    }
+
+    static func exitStatus(_ result: Value) -> Int32 {
+        if let status = result["status"]?.int { return Int32(truncatingIfNeeded: status & 0xFF) }
+        if let signal = result["signal"]?.int { return 128 + Int32(truncatingIfNeeded: signal & 0x7F) }
+        return Problem.Code.agentUnexpected.exitCode
+    }
+
+    private func feed(_ call: OutgoingCall) async {
+        do {
+            while let input, let bytes = await input.read() {
+                try await call.send(bytes, lane: 0)
+                if Task.isCancelled { return }
+            }
+            try await call.end(lane: 0)
+        } catch {
+            // The connection is over; the reader of the output tells why.
+        }
+    }
+}
+
+/// The first signal that came.
+private final class Interruption: Sendable {
+    private let first = Mutex<Int32?>(nil)
+
+    var signal: Int32? { first.withLock { $0 } }
+
+    /// True for the first.
+    func note(_ signal: Int32) -> Bool {
+        first.withLock { first in
+            guard first == nil else { return false }
+            first = signal
+            return true
+        }
+    }
+}

@@ -1,0 +1,107 @@
+/// `farseed jobs` and `farseed undo`: the commands that the daemon keeps, and taking one back.
+import ArgumentParser
+import Calls
+import Foundation
+import Notation
+import Seedbox
+
+struct JobsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "jobs",
+        abstract: "Show the commands that the daemon keeps, or cancel one.",
+        subcommands: [List.self, Show.self, Cancel.self],
+        defaultSubcommand: List.self
+    )
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(commandName: "list", abstract: "List jobs, the newest first.")
+
+        @OptionGroup var options: BoxOptions
+        @OptionGroup var output: OutputOptions
+
+        @Flag(name: .long, help: "Only those that have not ended.")
+        var open = false
+
+        @Option(name: .long, help: "How many at most.")
+        var limit = 50
+
+        func run() async throws {
+            try await Daemon.with(options) { connection in
+                var arguments: [String: Value] = ["limit": .int(Int64(limit))]
+                if let box = options.box { arguments["box"] = .string(box) }
+                if open { arguments["open"] = true }
+                let reply = try await connection.call("jobs", .map(arguments))
+                let jobs = reply["jobs"]?.array ?? []
+                if let notation = output.notation {
+                    OutputFile.standard.print(try notation.text(["jobs": .array(jobs)]))
+                } else {
+                    let now = Int64(Date.now.timeIntervalSince1970 * 1000)
+                    OutputFile.standard.print(JobText.lines(jobs, now: now, on: .of(STDOUT_FILENO)))
+                }
+            }
+        }
+    }
+
+    struct Show: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(commandName: "show", abstract: "Show all of one job.")
+
+        @OptionGroup var options: BoxOptions
+        @OptionGroup var output: OutputOptions
+
+        @Argument(help: "The job's number.")
+        var id: Int
+
+        func run() async throws {
+            try await Daemon.with(options) { connection in
+                let job = try await connection.call("job", ["id": .int(Int64(id))])
+                OutputFile.standard.print(try (output.notation ?? .yaml).text(job))
+            }
+        }
+    }
+
+    struct Cancel: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "cancel",
+            abstract: "Cancel jobs that were not sent yet."
+        )
+
+        @OptionGroup var options: BoxOptions
+
+        @Argument(help: "The jobs' numbers.")
+        var ids: [Int]
+
+        func run() async throws {
+            try await Daemon.with(options) { connection in
+                for id in ids {
+                    _ = try await connection.call("job.cancel", ["id": .int(Int64(id))])
+                    OutputFile.standard.print("cancelled job \(id)")
+                }
+            }
+        }
+    }
+}
+
+struct UndoCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "undo",
+        abstract: "Take the last command back, or the job of a number.",
+        discussion: "What deleted data cannot be undone. `farseed jobs` shows what can be."
+    )
+
+    @OptionGroup var options: BoxOptions
+    @Flag(name: .long, help: "Print JSON.")
+    var json = false
+
+    @Argument(help: "The job's number.")
+    var id: Int?
+
+    func run() async throws {
+        try await Daemon.with(options) { connection in
+            let job = try await connection.call("job.undo", id.map { ["id": .int(Int64($0))] } ?? [:])
+            if json { return OutputFile.standard.print(MachineText.json(job)) }
+            OutputFile.standard.print(
+                "job \(job["undoes"]?.int.map(String.init) ?? "?") is taken back by job \(Backend.number(job))"
+            )
+        }
+    }
+}

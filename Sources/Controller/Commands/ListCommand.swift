@@ -1,0 +1,63 @@
+/// `farseed list`: the torrents of a seedbox.
+import ArgumentParser
+import Foundation
+import Notation
+import Seedbox
+
+struct ListCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list",
+        abstract: "List torrents.",
+        discussion: """
+            Without a selection all are listed. A selection is a hash or its first digits, a whole name, \
+            `label:NAME`, `status:STATUS` or `all`.
+            """
+    )
+
+    @OptionGroup var options: BoxOptions
+    @OptionGroup var output: OutputOptions
+
+    @Option(name: .long, help: "A line per torrent with fields in braces, such as '{hash} {name} {size:h}'.")
+    var format: String?
+
+    @Argument(help: "Which torrents.")
+    var selection: [String] = []
+
+    func validate() throws {
+        if let format {
+            if output.notation != nil { throw ValidationError("--format does not go with --json or --yaml.") }
+            do { _ = try LineTemplate(format) } catch { throw ValidationError(error.description) }
+        }
+    }
+
+    func run() async throws {
+        let selections = try selection.map { text throws(Problem) in try TorrentSelection(text) }
+        let listing = try await Backend.with(options) { try await $0.torrents() }
+        var torrents = listing.sorted
+        if !selections.isEmpty { torrents = try TorrentSelection.torrents(selections, in: torrents) }
+        if let notation = output.notation {
+            OutputFile.standard.print(try notation.text(TorrentList.value(listing, torrents)))
+        } else if let format {
+            let template = try LineTemplate(format)
+            OutputFile.standard.print(torrents.map(template.line))
+        } else {
+            OutputFile.standard.print(TorrentList.lines(torrents, on: .of(STDOUT_FILENO)))
+        }
+        if let note = listing.staleness(now: .now) { OutputFile.error.print("farseed: " + note) }
+    }
+}
+
+extension TorrentListing {
+    /// A sentence for data that may be out of date; nil where they are live.
+    func staleness(now: Date) -> String? {
+        if let link, !StatusText.isLive(link) {
+            let problem = link["problem"].flatMap(Problem.init)?.message
+            let reason = problem.map { visible($0) } ?? "the link is being rebuilt."
+            guard let at = link["data_at"]?.int else { return "these are old data: \(reason)" }
+            let age = Int64(now.timeIntervalSince1970) - at / 1000
+            return "these data are \(Amounts.duration(age)) old: \(reason)"
+        }
+        guard let daemon, daemon.state != .up else { return nil }
+        return "Transmission is \(daemon.state.rawValue): \(visible(daemon.message))"
+    }
+}

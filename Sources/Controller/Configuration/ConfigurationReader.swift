@@ -1,0 +1,232 @@
+/// Turns the text of `farseed.toml` into a `Configuration`, collecting every fault instead of stopping at the first.
+import Notation
+import TOMLKit
+
+/// Reads one document; files that it names are looked at through `look`.
+struct ConfigurationReader {
+    /// Surroundings that a document's meaning depends on.
+    struct Surroundings: Sendable {
+        var environment: [String: String]
+        var home: String?
+        var look: @Sendable (String) -> FileLook
+    }
+
+    let path: String?
+    let surroundings: Surroundings
+    let lines: TOMLLines
+    var faults: [ConfigurationFault] = []
+
+    /// Reads and checks a document; throws `ConfigurationFaults` with all that is wrong.
+    ///
+    /// A configuration whose only faults are secrets is still returned by `accept`, for commands that reach a running
+    /// daemon and need none of them.
+    static func read(
+        _ text: String,
+        path: String?,
+        stateDirectory: String,
+        surroundings: Surroundings,
+        acceptUnreadableSecrets: Bool = false
+    ) throws(ConfigurationFaults) -> Configuration {
+        var configuration = Configuration(path: path, stateDirectory: stateDirectory)
+        let root: [String: Value]
+        do {
+            root = try TOMLTable(string: text).entries()
+        } catch let error as TOMLParseError {
+            let message = "This is not valid TOML: \(visible(error.description)). Mend the line and try again."
+            throw ConfigurationFaults(
+                faults: [ConfigurationFault(path: path, line: error.source.begin.line, message: message)]
+            )
+        } catch {
+            throw ConfigurationFaults(
+                faults: [ConfigurationFault(path: path, message: "This is not valid TOML: \(error).")]
+            )
+        }
+        var reader = ConfigurationReader(path: path, surroundings: surroundings, lines: TOMLLines(text))
+        reader.read(root, into: &configuration)
+        let faults = reader.faults.sorted { ($0.line ?? 0) < ($1.line ?? 0) }
+        if faults.contains(where: { !(acceptUnreadableSecrets && $0.isSecret) }) {
+            throw ConfigurationFaults(faults: faults)
+        }
+        return configuration
+    }
+
+    private init(path: String?, surroundings: Surroundings, lines: TOMLLines) {
+        self.path = path
+        self.surroundings = surroundings
+        self.lines = lines
+    }
+
+    private mutating func read(_ root: [String: Value], into configuration: inout Configuration) {
+        let root = Section(path: [], values: root)
+        know(root, ["state-directory", "control", "web", "tor", "link", "box"])
+        if let directory = file(root, "state-directory") { configuration.stateDirectory = directory }
+        read(control: section(root, "control"), into: &configuration.control)
+        if Configuration.Control().socket == configuration.control.socket,
+            configuration.controlSocket.utf8.count > SocketAddressText.longestUnixPath
+        {
+            fault(
+                [],
+                "The control socket's path \(visible(configuration.controlSocket)) is longer than "
+                    + "\(SocketAddressText.longestUnixPath) bytes. Set `socket` in [control] to a shorter one."
+            )
+        }
+        read(web: section(root, "web"), into: &configuration.web)
+        read(tor: section(root, "tor"), into: &configuration.tor)
+        read(link: section(root, "link"), into: &configuration.link)
+        guard let boxes = section(root, "box") else { return }
+        for name in boxes.values.keys.sorted() {
+            guard Self.isBoxName(name) else {
+                fault(
+                    ["box", name],
+                    "The seedbox's name \"\(visible(name))\" is not allowed: use 1 to 32 lower-case letters, digits "
+                        + "and `_`, beginning with a letter."
+                )
+                continue
+            }
+            guard let section = section(boxes, name) else { continue }
+            if let box = box(name, section) { configuration.boxes.append(box) }
+        }
+    }
+
+    // MARK: Sections
+
+    private mutating func read(control: Section?, into target: inout Configuration.Control) {
+        guard let control else { return }
+        know(control, ["socket", "group"])
+        if let socket = file(control, "socket") {
+            if socket.utf8.count > SocketAddressText.longestUnixPath {
+                let longest = SocketAddressText.longestUnixPath
+                fault(control.path + ["socket"], "`socket` is longer than \(longest) bytes. Choose a shorter path.")
+            }
+            target.socket = socket
+        }
+        target.group = text(control, "group")
+    }
+
+    private mutating func read(web: Section?, into target: inout Configuration.Web) {
+        guard let web else { return }
+        know(
+            web,
+            ["listen", "allowed-hosts", "allowed-origins", "certificate", "certificate-key", "trusted-proxies"]
+        )
+        if let listen = text(web, "listen") {
+            if case .tcp(let host, let port) = SocketAddressText(listen) {
+                target.host = host
+                target.port = port
+            } else {
+                fault(web, "listen", "\"\(visible(listen))\" is no address: write it as \"127.0.0.1:8080\".")
+            }
+        }
+        target.allowedHosts = texts(web, "allowed-hosts") ?? []
+        for host in target.allowedHosts where host.isEmpty || host.contains(where: { "/ \t".contains($0) }) {
+            fault(web, "allowed-hosts", "\"\(visible(host))\" is no host name: write it as \"seed.example\".")
+        }
+        target.allowedOrigins = texts(web, "allowed-origins") ?? []
+        for origin in target.allowedOrigins where !Self.isOrigin(origin) {
+            fault(
+                web,
+                "allowed-origins",
+                "\"\(visible(origin))\" is no origin: write scheme, host and port only, as \"https://seed.example\"."
+            )
+        }
+        target.trustedProxies = texts(web, "trusted-proxies") ?? []
+        for proxy in target.trustedProxies where !Self.isNumericAddress(proxy) {
+            fault(web, "trusted-proxies", "\"\(visible(proxy))\" is no numeric address: write it as \"127.0.0.1\".")
+        }
+        target.certificate = existing(web, "certificate")
+        target.certificateKey = secret(web, "certificate-key")
+        if (target.certificate == nil) != (target.certificateKey == nil),
+            web.values["certificate"] == nil || web.values["certificate-key"] == nil
+        {
+            fault(web.path, "`certificate` and `certificate-key` belong together: give both, or neither.")
+        }
+    }
+
+    private mutating func read(tor: Section?, into target: inout Configuration.Tor) {
+        guard let tor else { return }
+        know(tor, ["socks", "control", "control-password-file", "binary", "include"])
+        target.socks = address(tor, "socks", example: "127.0.0.1:9050")
+        target.control = address(tor, "control", example: "127.0.0.1:9051")
+        target.controlPasswordFile = secret(tor, "control-password-file")
+        target.binary = existing(tor, "binary")
+        target.include = existing(tor, "include")
+        if tor.values["socks"] == nil {
+            for key in ["control", "control-password-file"] where tor.values[key] != nil {
+                fault(tor, key, "this is for a tor given by `socks`; the own tor child has its own. Leave it out.")
+            }
+        } else {
+            for key in ["binary", "include"] where tor.values[key] != nil {
+                fault(
+                    tor,
+                    key,
+                    "this is for the own tor child, which does not run where `socks` is given. Leave it out."
+                )
+            }
+        }
+    }
+
+    private mutating func read(link: Section?, into target: inout Configuration.LinkTiming) {
+        guard let link else { return }
+        know(link, ["probe-after", "dead-after", "retry-at-most", "connect-within", "standby", "compression"])
+        target.probeAfter = seconds(link, "probe-after", 1...3_600)
+        target.deadAfter = seconds(link, "dead-after", 1...3_600)
+        target.retryAtMost = seconds(link, "retry-at-most", 1...3_600)
+        target.connectWithin = seconds(link, "connect-within", 5...600)
+        target.standby = flag(link, "standby") ?? target.standby
+        target.compression = flag(link, "compression") ?? target.compression
+        if let probe = target.probeAfter, let dead = target.deadAfter, probe >= dead {
+            fault(
+                link,
+                "dead-after",
+                "a link must count as dead only after it was probed: give more than `probe-after`."
+            )
+        }
+    }
+
+    private mutating func box(_ name: String, _ section: Section) -> Configuration.Box? {
+        let before = faults.filter { !$0.isSecret }.count
+        know(section, ["address", "addresses", "port", "user", "key", "host-key", "client-auth"])
+        var addresses = texts(section, "addresses") ?? []
+        if let address = text(section, "address") { addresses.insert(address, at: 0) }
+        if section.values["address"] == nil, section.values["addresses"] == nil {
+            fault(section.path, "`address` is missing: the seedbox's onion address, as \"….onion\".")
+        } else if addresses.isEmpty, section.values["addresses"]?.array?.isEmpty == true {
+            fault(section, "addresses", "give at least one address.")
+        }
+        for address in addresses {
+            if let problem = AddressText.fault(in: address) {
+                fault(section, section.values["addresses"] == nil ? "address" : "addresses", problem)
+            }
+        }
+        let port = integer(section, "port", 1...65_535) ?? 22
+        let user = text(section, "user", needed: "the login name on the seedbox, as \"seedbox\".") ?? ""
+        if !user.isEmpty, !Self.isUserName(user) {
+            fault(section, "user", "\"\(visible(user))\" is no login name.")
+        }
+        let key = secret(section, "key", needed: "the file of the ed25519 private key that logs in there.")
+        var hostKeys: [String] = []
+        if section.values["host-key"] == nil {
+            fault(
+                section.path,
+                "`host-key` is missing: on the seedbox, `cat /etc/ssh/ssh_host_ed25519_key.pub` prints it. "
+                    + "It is what proves that the machine is yours."
+            )
+        } else {
+            hostKeys = texts(section, "host-key") ?? []
+            for key in hostKeys {
+                if let problem = HostKeyText.fault(in: key) { fault(section, "host-key", problem) }
+            }
+        }
+        let clientAuth = secret(section, "client-auth")
+        guard faults.filter({ !$0.isSecret }).count == before else { return nil }
+        return Configuration.Box(
+            name: name,
+            addresses: addresses,
+            port: Int(port),
+            user: user,
+            key: key ?? "",
+            hostKeys: hostKeys,
+            clientAuth: clientAuth
+        )
+    }
+}

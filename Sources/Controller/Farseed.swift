@@ -1,0 +1,76 @@
+/// The command line `farseed`: its commands, and how each failure ends.
+import ArgumentParser
+import Foundation
+import Notation
+import Seedbox
+
+@main
+struct Farseed: AsyncParsableCommand {
+    static let version = "0.1.0"
+    static let software = "farseed \(version)"
+
+    static let configuration = CommandConfiguration(
+        commandName: "farseed",
+        abstract: "Drive a private seedbox that is reached only over Tor.",
+        discussion: """
+            Commands go through the running daemon (`farseed serve`) and its warm session; without one they open a \
+            session of their own. Exit codes are listed in Docs/Operations.md: 64 is wrong usage, `exec` gives the \
+            remote program's own.
+            """,
+        version: software,
+        groupedSubcommands: [
+            CommandGroup(
+                name: "Looking",
+                subcommands: [
+                    ListCommand.self, ShowCommand.self, FilesCommand.self, PeersCommand.self, TrackersCommand.self,
+                    WatchCommand.self, StatsCommand.self, FreeCommand.self,
+                ]
+            ),
+            CommandGroup(
+                name: "Changing",
+                subcommands: [
+                    AddCommand.self, StartCommand.self, StopCommand.self, VerifyCommand.self, ReannounceCommand.self,
+                    RemoveCommand.self, UndoCommand.self, MoveCommand.self, RenameCommand.self, SetCommand.self,
+                    QueueCommand.self, SessionCommand.self, JobsCommand.self, ExecCommand.self,
+                ]
+            ),
+            CommandGroup(
+                name: "Running",
+                subcommands: [
+                    ServeCommand.self, StatusCommand.self, BoxesCommand.self,
+                    ConfigCommand.self,
+                ]
+            ),
+        ]
+    )
+
+    static func main() async {
+        // A reader that has gone is an error of the write, not of the process.
+        signal(SIGPIPE, SIG_IGN)
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            leave(with: error, json: CommandLine.arguments.wantsJSON)
+        }
+    }
+
+    /// Tells what went wrong in one line and ends the process.
+    private static func leave(with error: any Error, json: Bool) -> Never {
+        guard let problem = Failure.problem(error) else { exit(withError: error) }
+        OutputFile.error.print(Failure.line(problem))
+        if json { OutputFile.standard.print(MachineText.json(["error": problem.value])) }
+        Foundation.exit(problem.code.exitCode)
+    }
+}
+
+extension [String] {
+    /// True where the caller's own arguments, not those of a program for `exec`, ask for JSON.
+    fileprivate var wantsJSON: Bool {
+        dropFirst().first != "exec" && prefix { $0 != "--" }.contains("--json")
+    }
+}

@@ -1,0 +1,63 @@
+/// One seedbox in the running controller: its link, and the mirror that follows the agent at its end.
+import Calls
+import Foundation
+import Logging
+import Seedbox
+import ServiceLifecycle
+import Tunnel
+
+struct Box: Service {
+    let mirror: BoxMirror
+    let link: Link
+    let logger: Logger
+
+    /// Pause before an agent that failed a watch is asked again.
+    private static let watchAgainAfter = Duration.seconds(2)
+
+    func run() async throws {
+        // The streams below never end by themselves.
+        try await cancelWhenGracefulShutdown {
+            try await withThrowingDiscardingTaskGroup { tasks in
+                tasks.addTask { try await link.run() }
+                tasks.addTask {
+                    for await status in link.statuses() { mirror.linkChanged(status) }
+                }
+                tasks.addTask {
+                    for await connection in link.connections() { await follow(connection) }
+                }
+            }
+        }
+    }
+
+    /// Watches on one connection until it is lost.
+    private func follow(_ connection: CallConnection) async {
+        while !Task.isCancelled {
+            do {
+                try await mirror.follow(connection, now: { Int64(Date.now.timeIntervalSince1970 * 1000) })
+            } catch let problem as Problem where problem.code == .connectionLost {
+                return
+            } catch {
+                logger.warning("The agent ended the watch", metadata: ["error.type": "\(type(of: error))"])
+                try? await Task.sleep(for: Self.watchAgainAfter)
+            }
+        }
+    }
+
+    /// The view once there are data, however old; throws the link's problem where there were none yet.
+    func known(within patience: Duration) async throws -> BoxMirror.View {
+        try await within(
+            patience,
+            Problem(
+                .timedOut,
+                "The seedbox's data did not arrive in time; the link is still being set up. See `farseed status`."
+            )
+        ) {
+            for await _ in mirror.changes() {
+                let view = mirror.view
+                if view.isKnown { return view }
+                if let problem = view.link.problem { throw problem }
+            }
+            throw CancellationError()
+        }
+    }
+}

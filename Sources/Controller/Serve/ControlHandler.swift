@@ -1,0 +1,119 @@
+/// Answers the commands that reach the controller through its control socket.
+import Calls
+import NIOCore
+import Notation
+import Seedbox
+import Tunnel
+
+struct ControlHandler: CallHandler {
+    let boxes: [Box]
+
+    func handle(_ call: IncomingCall) async throws -> Value {
+        switch call.procedure {
+        case "status": return status
+        case "torrents": return try await torrents(call)
+        case "watch": return try await watch(call)
+        case "exec": return try await relay(call, to: box(call))
+        default:
+            throw Problem(
+                .unknownProcedure,
+                "The controller knows no procedure of the name asked for; the command line and the controller are "
+                    + "probably of different versions. Restart the controller."
+            )
+        }
+    }
+
+    private var status: Value {
+        [
+            "software": .string(Farseed.software),
+            "boxes": .array(
+                boxes.map { ["name": .string($0.mirror.name), "link": $0.mirror.view.link.value] }
+            ),
+        ]
+    }
+
+    /// The box that `box` names, or the only one.
+    private func box(_ call: IncomingCall) throws -> Box {
+        guard let name = call.arguments["box"]?.string else {
+            if boxes.count == 1 { return boxes[0] }
+            throw Problem(
+                .ambiguous,
+                "There are \(boxes.count) seedboxes: say which by --box. Known: \(names)."
+            )
+        }
+        guard let box = boxes.first(where: { $0.mirror.name == name }) else {
+            throw Problem(.notFound, "The controller knows no seedbox of that name. Known: \(names).")
+        }
+        return box
+    }
+
+    private var names: String { boxes.map(\.mirror.name).joined(separator: ", ") }
+
+    /// All torrents at this moment, in parts; fails where none were ever known and the link says why.
+    private func torrents(_ call: IncomingCall) async throws -> Value {
+        let box = try box(call)
+        let view = try await box.known(within: Self.patience(call))
+        var feed = WatchFeed()
+        for event in feed.next(view.table.torrents) { try await call.emit(event.value) }
+        return ["link": view.link.value]
+    }
+
+    /// Everything about a box as it changes; a slow reader gets fewer, larger events.
+    private func watch(_ call: IncomingCall) async throws -> Value {
+        let box = try box(call)
+        var feed = WatchFeed()
+        var told: BoxMirror.View?
+        for await _ in box.mirror.changes() {
+            try await call.ready()
+            let view = box.mirror.view
+            if view.daemon != told?.daemon, let daemon = view.daemon {
+                try await call.emit(Event.daemon(daemon).value)
+            }
+            if view.session != told?.session { try await call.emit(Event.session(view.session).value) }
+            if view.host != told?.host { try await call.emit(Event.host(view.host).value) }
+            if view.link != told?.link {
+                try await call.emit(["kind": "link", "link": view.link.value])
+            }
+            if view.isKnown {
+                for event in feed.next(view.table.torrents) { try await call.emit(event.value) }
+            }
+            told = view
+        }
+        throw CancellationError()
+    }
+
+    /// Passes a call on to the agent over the warm session, lanes and cancellation included.
+    private func relay(_ call: IncomingCall, to box: Box) async throws -> Value {
+        let connection = try await box.link.connection(within: Self.patience(call))
+        let onward = try await connection.open(call.procedure, call.arguments)
+        return try await withThrowingTaskGroup { group in
+            group.addTask {
+                for await input in call.inputs {
+                    switch input {
+                    case .data(let lane, let bytes): try await onward.send(bytes, lane: lane)
+                    case .end(let lane): try await onward.end(lane: lane)
+                    case .event: break
+                    }
+                }
+            }
+            for await input in onward.events {
+                switch input {
+                case .data(let lane, let bytes): try await call.send(bytes, lane: lane)
+                case .end(let lane): try await call.end(lane: lane)
+                case .event(let value): try await call.emit(value)
+                }
+            }
+            defer { group.cancelAll() }
+            return try await onward.result()
+        }
+    }
+
+    /// How long the caller would wait for the link, in milliseconds of `patience`.
+    private static func patience(_ call: IncomingCall) -> Duration {
+        let milliseconds = call.arguments["patience"]?.int ?? defaultPatience
+        return .milliseconds(max(0, min(milliseconds, longestPatience)))
+    }
+
+    private static let defaultPatience: Int64 = 60_000
+    private static let longestPatience: Int64 = 86_400_000
+}

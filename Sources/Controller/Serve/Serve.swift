@@ -1,0 +1,93 @@
+/// `farseed serve`: puts the links, the mirrors, the web server and the control socket together and runs them.
+import Foundation
+import Logging
+import NIOCore
+import NIOPosix
+import Notation
+import Seedbox
+import ServiceLifecycle
+import Store
+import Tunnel
+import UnixSignals
+import Web
+
+/// Serves until it is told to stop by SIGTERM or SIGINT; throws the `Problem` that keeps it from starting.
+func serve(_ configuration: Configuration, verbose: Bool) async throws {
+    var logger = Logger(label: "farseed")
+    logger.logLevel = verbose ? .debug : .info
+    let group = MultiThreadedEventLoopGroup.singleton
+
+    try StateDirectory.prepare(configuration.stateDirectory)
+    let lock = try StateLock(path: configuration.stateDirectory + "/farseed.lock")
+    let ledger = try await Ledger.open(LedgerConfiguration(path: configuration.stateDirectory + "/farseed.db"))
+    let started = Int64(Date.now.timeIntervalSince1970 * 1000)
+    let epoch = try await ledger.nextEpoch(now: started)
+
+    let logins = LoginStore()
+    let realm = Realm(group: group, logins: logins, logger: logger)
+    let publisher = Publisher(realm: realm)
+    let tor = try TunnelSetup.tor(configuration, group: group, logger: logger)
+    let boxes = configuration.boxes.map { box in
+        Box(
+            mirror: BoxMirror(name: box.name, epoch: started) { publisher.publish($0, of: box.name, $1) },
+            link: Link(
+                TunnelSetup.box(box, configuration, epoch: epoch),
+                tor: tor,
+                group: group,
+                logger: logger
+            ),
+            logger: logger
+        )
+    }
+    let mirrors = boxes.map(\.mirror)
+    publisher.offer(mirrors)
+
+    let web = try WebServer(
+        configuration: configuration.web.server,
+        group: group,
+        realm: realm,
+        logins: logins,
+        api: MirrorAPI(mirrors: mirrors),
+        logger: logger
+    )
+    let control = ControlServer(
+        path: configuration.controlSocket,
+        handler: ControlHandler(boxes: boxes),
+        group: group,
+        logger: logger
+    )
+    var services: [any Service] = [tor, control, web, Greeting(web: web)]
+    services += boxes
+    let running = ServiceGroup(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+    defer {
+        // Held until here: one controller a state directory.
+        withExtendedLifetime(lock) {}
+    }
+    try await running.run()
+    try ledger.close()
+}
+
+/// Prints the page's address with its one-time login once the server listens.
+private struct Greeting: Service {
+    let web: WebServer
+
+    func run() async throws {
+        let link = try await web.ownerLink(for: Account(name: "owner", role: .owner))
+        OutputFile.standard.print("Farseed is up. The page, with a login that works once:\n\(link)")
+        // A service that returns ends its group.
+        try await gracefulShutdown()
+    }
+}
+
+extension Configuration.Web {
+    var server: WebConfiguration {
+        WebConfiguration(
+            host: host,
+            port: port,
+            allowedHosts: allowedHosts,
+            allowedOrigins: allowedOrigins,
+            trustedProxies: trustedProxies,
+            tls: certificate.map { .init(certificateFile: $0, keyFile: certificateKey ?? $0) }
+        )
+    }
+}

@@ -1,0 +1,296 @@
+/// The commands that change something, against a daemon's socket: what they send, and how each outcome ends.
+import Calls
+import Foundation
+import NIOCore
+import Notation
+import Seedbox
+import Synchronization
+import Testing
+
+@testable import Controller
+
+/// What the daemon was asked to do.
+private final class Submissions: Sendable {
+    private let state = Mutex<[Value]>([])
+
+    var all: [Value] { state.withLock { $0 } }
+
+    func note(_ value: Value) { state.withLock { $0.append(value) } }
+}
+
+private let hash = String(repeating: "a", count: 40)
+private let other = String(repeating: "b", count: 40)
+
+private func snapshot(_ call: IncomingCall, _ fields: [Field: Value] = [:]) async throws {
+    let torrents = [(hash, "One"), (other, "Two")].map { hash, name in
+        Torrent(
+            hash: InfoHash(hash)!,
+            [.name: .string(name), .status: "stopped", .labels: ["x"], .size: 5, .progress: 0.5].merging(fields) { $1 }
+        )
+    }
+    try await call.emit(
+        Event.snapshot(position: Position(epoch: 1, seq: 0), part: 0, parts: 1, torrents: torrents).value
+    )
+}
+
+private func answers(
+    _ submissions: Submissions,
+    state: Value = ["state": "done", "ended": true],
+    result: Value = .null
+) -> [String: FakeDaemon.Answer] {
+    [
+        "torrents": { call in
+            try await snapshot(call)
+            return ["link": LinkStatus(state: "live").value]
+        },
+        "submit": { call in
+            var upload = ByteBuffer()
+            if call.arguments["upload"]?.bool == true {
+                receiving: for await input in call.inputs {
+                    switch input {
+                    case .data(_, var bytes): upload.writeBuffer(&bytes)
+                    case .end: break receiving
+                    case .event: break
+                    }
+                }
+            }
+            var noted = call.arguments.map ?? [:]
+            if upload.readableBytes > 0 { noted["uploaded"] = .int(Int64(upload.readableBytes)) }
+            submissions.note(.map(noted))
+            try await call.emit(["id": 7, "state": "accepted", "ended": false])
+            return .map((state.map ?? [:]).merging(["id": 7, "result": result]) { old, _ in old })
+        },
+    ]
+}
+
+@Suite struct ChangeTests {
+    @Test(arguments: [
+        (["start", "aaaa"], "torrent.start", ["hashes": [.string(hash)]]),
+        (["start", "--now", "One"], "torrent.start_now", ["hashes": [.string(hash)]]),
+        (["stop", "label:x"], "torrent.stop", ["hashes": [.string(hash), .string(other)]]),
+        (["verify", "all"], "torrent.verify", ["hashes": [.string(hash), .string(other)]]),
+        (["reannounce", "bbbb"], "torrent.reannounce", ["hashes": [.string(other)]]),
+        (["queue", "top", "Two"], "torrent.queue", ["hashes": [.string(other)], "to": "top"]),
+        (
+            ["move", "One", "--to", "/srv/x", "--no-data"], "torrent.move",
+            ["hashes": [.string(hash)], "directory": "/srv/x", "move_data": false]
+        ),
+        (
+            ["remove", "One", "--delete-data"], "torrent.remove", ["hashes": [.string(hash)], "delete_data": true]
+        ),
+        (["rename", "One", "Other"], "torrent.rename", ["hash": .string(hash), "path": "One", "name": "Other"]),
+        (
+            ["set", "One", "-l", "a", "--label", "b", "--ratio", "2.5", "--idle", "none", "--down-limit", "2M"],
+            "torrent.set",
+            [
+                "hashes": [.string(hash)], "labels": ["a", "b"], "ratio_mode": 1, "ratio_limit": 2.5, "idle_mode": 2,
+                "down_limit": 2_000_000,
+            ]
+        ),
+        (
+            ["set", "One", "--no-labels", "--up-limit", "none", "--wanted", "0,2,5-7"], "torrent.set",
+            ["hashes": [.string(hash)], "labels": [], "up_limit": nil, "wanted": [0, 2, 5, 6, 7]]
+        ),
+        (
+            ["session", "set", "alt_speed_enabled=on", "speed-limit-down=1.5M"], "session.set",
+            ["alt_speed_enabled": true, "speed_limit_down": 1_500_000]
+        ),
+    ] as [([String], String, Value)])
+    func `a command becomes one verb on the torrents meant`(
+        arguments: [String],
+        verb: String,
+        expected: Value
+    ) async throws {
+        let submissions = Submissions()
+        try await FakeDaemon.with(answers(submissions)) { daemon in
+            let run = try await CommandRun.farseed(arguments + ["-b", "vps"], in: daemon.directory)
+            #expect(run.status == 0, "\(run.errors)")
+        }
+        #expect(submissions.all.count == 1)
+        let sent = submissions.all.first
+        #expect(sent?["verb"]?.string == verb)
+        #expect(sent?["arguments"] == expected)
+        #expect(sent?["box"] == "vps")
+        #expect(sent?["key"]?.string?.count == 32)
+        #expect(sent?["wait"] == true)
+        #expect(sent?["queue"] == true)
+    }
+
+    @Test func `a magnet link, an address and a small file are added, a duplicate with its own code`() async throws {
+        let submissions = Submissions()
+        let result: Value = ["hash": .string(hash), "name": "New\u{1B}", "duplicate": true]
+        try await FakeDaemon.with(answers(submissions, result: result)) { daemon in
+            let file = daemon.directory.appending(path: "x.torrent")
+            try Data("d4:infode".utf8).write(to: file)
+            let run = try await CommandRun.farseed(
+                [
+                    "add", "-b", "vps", "--paused", "-l", "new", "-d", "/srv", "--priority", "high", "--no-queue",
+                    "magnet:?xt=urn:btih:\(hash)", "https://x.example/a.torrent", file.path,
+                ],
+                in: daemon.directory
+            )
+            #expect(run.status == Problem.Code.duplicate.exitCode)
+            #expect(run.text == String(repeating: "present aaaaaaaa New␛\n", count: 3))
+        }
+        let sent = submissions.all
+        try #require(sent.count == 3)
+        #expect(
+            sent[0]["arguments"] == [
+                "magnet": .string("magnet:?xt=urn:btih:\(hash)"), "paused": true, "labels": ["new"], "directory": "/srv",
+                "priority": 1,
+            ]
+        )
+        #expect(sent[0]["queue"] == false)
+        #expect(sent[1]["arguments"]?["url"] == "https://x.example/a.torrent")
+        #expect(sent[2]["arguments"]?["metainfo"] == .bytes(Array("d4:infode".utf8)))
+        #expect(Set(sent.map { $0["key"] }).count == 3)
+    }
+
+    @Test func `a large file travels on a lane`() async throws {
+        let submissions = Submissions()
+        try await FakeDaemon.with(answers(submissions, result: ["hash": .string(hash), "name": "x"])) { daemon in
+            let file = daemon.directory.appending(path: "x.torrent")
+            try (Data("d4:info".utf8) + Data(repeating: 0x61, count: 1_000_000)).write(to: file)
+            let run = try await CommandRun.farseed(["add", "-b", "vps", file.path], in: daemon.directory)
+            #expect(run.status == 0)
+        }
+        #expect(submissions.all.first?["uploaded"] == 1_000_007)
+    }
+
+    @Test func `what is no torrent is refused before anything is sent`() async throws {
+        let submissions = Submissions()
+        try await FakeDaemon.with(answers(submissions)) { daemon in
+            let file = daemon.directory.appending(path: "x.torrent")
+            try Data("<html>".utf8).write(to: file)
+            let html = try await CommandRun.farseed(["add", "-b", "vps", file.path], in: daemon.directory)
+            #expect(html.status == Problem.Code.badRequest.exitCode)
+            let missing = try await CommandRun.farseed(["add", "-b", "vps", "/none.torrent"], in: daemon.directory)
+            #expect(missing.status == Problem.Code.notFound.exitCode)
+            let nobody = try await CommandRun.farseed(["stop", "-b", "vps", "cccc"], in: daemon.directory)
+            #expect(nobody.status == Problem.Code.notFound.exitCode)
+            let nothing = try await CommandRun.farseed(["stop", "-b", "vps", "status:seeding"], in: daemon.directory)
+            #expect(nothing.status == 0)
+            #expect(nothing.errors == "farseed: no torrent is selected; nothing was done.\n")
+        }
+        #expect(submissions.all.isEmpty)
+    }
+
+    @Test func `a job that failed has its problem's code`() async throws {
+        let failed: Value = [
+            "state": "failed", "ended": true, "problem": Problem(.transmissionRefused, "No.").value,
+        ]
+        try await FakeDaemon.with(answers(Submissions(), state: failed)) { daemon in
+            let run = try await CommandRun.farseed(["stop", "-b", "vps", "all", "--json"], in: daemon.directory)
+            #expect(run.status == Problem.Code.transmissionRefused.exitCode)
+            #expect(run.errors == "farseed: No.\n")
+            #expect(run.text.contains(#""code":"transmission-refused""#))
+        }
+    }
+
+    @Test func `a job that waits is told by its number`() async throws {
+        let waiting: Value = ["state": "waiting", "ended": false]
+        try await FakeDaemon.with(answers(Submissions(), state: waiting)) { daemon in
+            let run = try await CommandRun.farseed(["stop", "-b", "vps", "all", "--no-wait"], in: daemon.directory)
+            #expect(run.status == 0)
+            #expect(run.text.hasPrefix("accepted as job 7;"))
+        }
+    }
+
+    @Test func `a time limit ends the waiting, not the job`() async throws {
+        var answers = answers(Submissions())
+        answers["submit"] = { call in
+            try await call.emit(["id": 7, "state": "waiting", "ended": false])
+            try await Task.sleep(for: .seconds(60))
+            return .null
+        }
+        try await FakeDaemon.with(answers) { daemon in
+            let run = try await CommandRun.farseed(["stop", "-b", "vps", "all", "--timeout", "0.3"], in: daemon.directory)
+            #expect(run.status == Problem.Code.timedOut.exitCode)
+            #expect(run.errors.contains("job 7"))
+        }
+    }
+
+    @Test func `--wait follows the torrents to their goal`() async throws {
+        var answers = answers(Submissions())
+        answers["watch"] = { call in
+            try await snapshot(call)
+            try await call.emit(
+                Event.delta(
+                    position: Position(epoch: 1, seq: 1),
+                    Delta(set: [InfoHash(hash)!: [.status: "seeding"], InfoHash(other)!: [.status: "seeding"]])
+                ).value
+            )
+            try await Task.sleep(for: .seconds(60))
+            return .null
+        }
+        try await FakeDaemon.with(answers) { daemon in
+            let run = try await CommandRun.farseed(["start", "-b", "vps", "all", "--wait", "seeding"], in: daemon.directory)
+            #expect(run.status == 0, "\(run.errors)")
+            let never = try await CommandRun.farseed(
+                ["start", "-b", "vps", "all", "--wait", "done", "--timeout", "1"],
+                in: daemon.directory
+            )
+            #expect(never.status == Problem.Code.timedOut.exitCode)
+        }
+    }
+
+    @Test func `a wait ends with a torrent that is gone or broken`() throws {
+        let one = InfoHash(hash)!
+        var wait = TorrentWait(.done, [one])
+        #expect(try !wait.isOver([one: Torrent(hash: one, [.progress: 1])]))
+        #expect(throws: Problem.self) { try wait.isOver([one: Torrent(hash: one, [.error: 3])]) }
+        #expect(throws: Problem.self) { try wait.isOver([:]) }
+        #expect(try wait.isOver([one: Torrent(hash: one, [.progress: 1, .size: 9])]))
+    }
+
+    @Test func `jobs are listed, cancelled and taken back`() async throws {
+        let job: Value = [
+            "id": 7, "state": "waiting", "box": "vps", "verb": "torrent.stop", "targets": 2, "who": "me\u{1B}",
+            "accepted_at": 1, "problem": ["code": "link-down", "message": "The link\nis down."],
+        ]
+        let answers: [String: FakeDaemon.Answer] = [
+            "jobs": { _ in ["jobs": [job]] }, "job": { _ in job },
+            "job.cancel": { call in
+                guard call.arguments["id"] == 7 else { throw Problem(.notFound, "No such job.") }
+                return job
+            },
+            "job.undo": { _ in ["id": 8, "undoes": 7] },
+        ]
+        try await FakeDaemon.with(answers) { daemon in
+            let list = try await CommandRun.farseed(["jobs"], in: daemon.directory)
+            #expect(list.text.contains("The link␊is down."))
+            #expect(list.text.contains("me␛"))
+            #expect(try await CommandRun.farseed(["jobs", "cancel", "7"], in: daemon.directory).status == 0)
+            #expect(try await CommandRun.farseed(["jobs", "cancel", "9"], in: daemon.directory).status == 13)
+            let undo = try await CommandRun.farseed(["undo"], in: daemon.directory)
+            #expect(undo.text == "job 7 is taken back by job 8\n")
+        }
+    }
+
+    @Test func `details are read in pages and shown safely`() async throws {
+        var answers = answers(Submissions())
+        answers["torrent.get"] = { call in
+            let from = call.arguments["files_from"]?.int ?? 0
+            let files: [Value] = (from..<min(from + 2, 3)).map {
+                ["name": .string("f\($0)\u{202E}"), "size": 10, "done": 5, "wanted": .bool($0 != 1), "priority": 1]
+            }
+            return [
+                "hash": .string(hash), "fields": ["name": "One", "size": 1500], "files": .array(files),
+                "files_from": .int(from), "files_count": 3,
+                "peers": [["address": "::1", "port": 5, "client": "c\u{1B}", "progress": 0.5, "down": 1000]],
+                "trackers": [["announce": "https://t.example", "tier": 0, "message": "ok\n", "succeeded": true]],
+            ]
+        }
+        try await FakeDaemon.with(answers) { daemon in
+            let files = try await CommandRun.farseed(["files", "-b", "vps", "One"], in: daemon.directory)
+            #expect(files.text.split(separator: "\n").count == 4)
+            #expect(files.text.contains("f2⟨202E⟩"))
+            let show = try await CommandRun.farseed(["show", "-b", "vps", "One"], in: daemon.directory)
+            #expect(show.text.contains("1.5 kB"))
+            let peers = try await CommandRun.farseed(["peers", "-b", "vps", "One"], in: daemon.directory)
+            #expect(peers.text.contains("[::1]:5"))
+            let trackers = try await CommandRun.farseed(["trackers", "-b", "vps", "One", "--json"], in: daemon.directory)
+            #expect(try JSON.decode(trackers.text.trimmingCharacters(in: .newlines))["hash"]?.string == hash)
+        }
+    }
+}

@@ -1,0 +1,121 @@
+/// `farseed exec` against a daemon's socket: lanes, status, signals, loss and Ctrl-C, as `ssh host command`.
+import Calls
+import Foundation
+import NIOCore
+import Notation
+import Seedbox
+import Synchronization
+import Testing
+
+@testable import Controller
+
+@Suite struct ExecTests {
+    @Test func `output and errors are separate, and the status is the program's own`() async throws {
+        let arguments = Mutex<Value>(.null)
+        let answer: FakeDaemon.Answer = { call in
+            arguments.withLock { $0 = call.arguments }
+            try await call.send(ByteBuffer(string: "out\u{1B}[0m\n"), lane: 1)
+            try await call.send(ByteBuffer(string: "err\n"), lane: 2)
+            return ["status": 7]
+        }
+        try await FakeDaemon.with(["exec": answer]) { daemon in
+            let run = try await CommandRun.farseed(
+                ["exec", "--box", "vps", "--", "transmission-remote", "-l", "--", "-x"],
+                in: daemon.directory
+            )
+            #expect(run.status == 7)
+            #expect(run.text == "out\u{1B}[0m\n")
+            #expect(run.errors == "err\n")
+        }
+        #expect(
+            arguments.withLock { $0 } == ["box": "vps", "argv": ["transmission-remote", "-l", "--", "-x"]]
+        )
+    }
+
+    @Test func `input is carried raw, to its end`() async throws {
+        let answer: FakeDaemon.Answer = { call in
+            for await input in call.inputs {
+                switch input {
+                case .data(0, let bytes): try await call.send(bytes, lane: 1)
+                case .end(0): return ["status": 0]
+                default: break
+                }
+            }
+            return ["status": 99]
+        }
+        let bytes = Data(
+            (0..<100_000).map { UInt8(truncatingIfNeeded: $0 &* 7919 >> 3) } + [UInt8](repeating: 7, count: 900_000)
+        )
+        try await FakeDaemon.with(["exec": answer]) { daemon in
+            let run = try await CommandRun.farseed(["exec", "-b", "vps", "cat"], in: daemon.directory, input: bytes)
+            #expect(run.status == 0)
+            // Not `#expect(a == b)`, which would work out the difference of a million bytes.
+            let isSame = run.output == bytes
+            #expect(isSame)
+            let none = try await CommandRun.farseed(["exec", "-b", "vps", "-n", "cat"], in: daemon.directory)
+            #expect(none.status == 0)
+        }
+    }
+
+    @Test func `a program that a signal ended gives 128 and its number`() async throws {
+        try await FakeDaemon.with(["exec": { _ in ["signal": 9] }]) { daemon in
+            let run = try await CommandRun.farseed(["exec", "-b", "vps", "x"], in: daemon.directory)
+            #expect(run.status == 137)
+        }
+    }
+
+    @Test func `what is refused has its own code and one line`() async throws {
+        let answer: FakeDaemon.Answer = { _ in throw Problem(.programMissing, "There is no\nsuch program.") }
+        try await FakeDaemon.with(["exec": answer]) { daemon in
+            let run = try await CommandRun.farseed(["exec", "-b", "vps", "x"], in: daemon.directory)
+            #expect(run.status == 59)
+            #expect(run.errors == "farseed: There is no␊such program.\n")
+        }
+    }
+
+    @Test func `Ctrl-C ends the program there, and us with 130`() async throws {
+        let process = Mutex<Int32>(0)
+        let cancelled = Mutex(false)
+        let answer: FakeDaemon.Answer = { call in
+            kill(process.withLock { $0 }, SIGINT)
+            do {
+                try await Task.sleep(for: .seconds(20))
+            } catch {
+                cancelled.withLock { $0 = true }
+                return ["signal": 15]
+            }
+            return ["status": 0]
+        }
+        try await FakeDaemon.with(["exec": answer]) { daemon in
+            let run = try await CommandRun.farseed(["exec", "-b", "vps", "sleep"], in: daemon.directory) { pid in
+                process.withLock { $0 = pid }
+            }
+            #expect(run.status == 130)
+        }
+        #expect(cancelled.withLock { $0 })
+    }
+
+    @Test func `much output arrives whole and in order`() async throws {
+        let answer: FakeDaemon.Answer = { call in
+            for number in 0..<2000 {
+                try await call.send(ByteBuffer(repeating: UInt8(truncatingIfNeeded: number), count: 5000), lane: 1)
+            }
+            return ["status": 0]
+        }
+        try await FakeDaemon.with(["exec": answer]) { daemon in
+            let run = try await CommandRun.farseed(["exec", "-b", "vps", "x"], in: daemon.directory)
+            let expected = (0..<2000).reduce(into: Data()) {
+                $0.append(Data(repeating: UInt8(truncatingIfNeeded: $1), count: 5000))
+            }
+            let isSame = run.output == expected
+            #expect(run.output.count == expected.count)
+            #expect(isSame)
+        }
+    }
+
+    @Test func `nothing to run is wrong usage`() async throws {
+        let run = try await CommandRun.farseed(["exec", "--"], in: FileManager.default.temporaryDirectory)
+        #expect(run.status == 64)
+        #expect(run.errors.contains("What shall run?"))
+    }
+}

@@ -1,0 +1,159 @@
+/// What people and programs read: nothing from outside acts on a terminal, and columns stay in line.
+import Foundation
+import Notation
+import Seedbox
+import Testing
+
+@testable import Controller
+
+/// Names that a stranger may give a torrent.
+let hostileNames: [String] = [
+    "<img src=x onerror=alert(1)>", "$(touch pwned)", "two\nlines", "tab\there", "\u{1B}[2J\u{1B}[31mred",
+    "\u{202E}gnp.exe", "🧅 onion beyond the BMP", String(repeating: "n", count: 4000), "\u{9B}31mC1", "nul\u{0}byte",
+    "bell\u{7}", "back\u{8}space", "del\u{7F}", "line\u{2028}separator", "\u{FEFF}bom", "日本語の名前", "한국어",
+    "e" + String(repeating: "\u{301}", count: 500), "👨‍👩‍👧‍👦", "🇩🇪", "\u{2066}isolate\u{2069}", "\r\nCRLF", "",
+    "no", "~", "- x: y", "\"quoted\"", "\u{E0041}tag",
+]
+
+private func torrent(_ digit: String, _ fields: [Field: Value] = [:]) -> Torrent {
+    Torrent(hash: InfoHash(String(repeating: digit, count: 40))!, fields)
+}
+
+@Suite struct OutputTests {
+    @Test(arguments: hostileNames)
+    func `no name acts on a terminal`(name: String) {
+        let shown = visible(name)
+        #expect(!shown.unicodeScalars.contains(where: isTreacherous))
+        let lines = TorrentList.lines(
+            [torrent("a", [.name: .string(name), .status: "seeding"])],
+            on: Terminal(isTerminal: true, width: 100, height: 24, colours: false)
+        )
+        #expect(lines.count == 3)
+        #expect(lines.allSatisfy { DisplayWidth.of($0) <= 100 })
+        #expect(lines.allSatisfy { !$0.unicodeScalars.contains(where: isTreacherous) })
+    }
+
+    @Test(arguments: hostileNames)
+    func `a name comes through JSON and YAML whole, and harmless to look at`(name: String) throws {
+        let value: Value = ["name": .string(name), "list": [1, 2.5, true, nil]]
+        let json = MachineText.json(value)
+        #expect(try JSON.decode(json) == value)
+        #expect(!json.contains("\n"))
+        #expect(!json.unicodeScalars.contains { isTreacherous($0) && $0.value <= 0xFFFF })
+        let yaml = try MachineText.yaml(value)
+        #expect(!yaml.unicodeScalars.contains { isTreacherous($0) && $0 != "\n" && $0.value <= 0xFFFF })
+        // Yams, when reading, loses a byte order mark that YAML keeps.
+        #expect(try YAMLReading.string(yaml, "name") == name.replacing("\u{FEFF}", with: ""))
+    }
+
+    @Test(arguments: hostileNames)
+    func `a name forges no line of a format`(name: String) throws {
+        let line = try LineTemplate(#"{hash}\t{name}"#).line(torrent("a", [.name: .string(name)]))
+        #expect(line.split(separator: "\t", omittingEmptySubsequences: false).count == 2)
+        #expect(!line.contains("\n"))
+    }
+
+    @Test(arguments: [
+        ("abc", 3), ("日本", 4), ("한", 2), ("🧅", 2), ("é", 1), ("e\u{301}", 1), ("ｱ", 1), ("Ａ", 2), ("🇩🇪", 2), ("", 0),
+    ])
+    func `widths are those of wcwidth`(text: String, width: Int) {
+        #expect(DisplayWidth.of(text) == width)
+    }
+
+    @Test(arguments: [("abcdef", 4, "abc…"), ("日本語", 4, "日…"), ("abc", 3, "abc"), ("abc", 0, ""), ("日本", 1, "…")])
+    func `a cut keeps within its width`(text: String, width: Int, cut: String) {
+        #expect(DisplayWidth.cut(text, to: width) == cut)
+    }
+
+    @Test(
+        arguments: [
+            (0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1500, "1.5 kB"), (99_949, "99.9 kB"), (999_499, "999 kB"),
+            (999_500, "1.0 MB"), (12_345_678_901, "12.3 GB"), (Int64.max, "9.2 EB"), (-1, "0 B"),
+        ] as [(Int64, String)]
+    )
+    func `bytes have three digits`(count: Int64, text: String) {
+        #expect(Amounts.bytes(count) == text)
+    }
+
+    @Test(
+        arguments: [
+            (0, "0s"), (45, "45s"), (200, "3m 20s"), (3600, "1h"), (7500, "2h 5m"), (356_400, "4d 3h"),
+            (33_264_000, "1y 20d"),
+        ] as [(Int64, String)]
+    )
+    func `durations have two units`(seconds: Int64, text: String) {
+        #expect(Amounts.duration(seconds) == text)
+    }
+
+    @Test func `progress is never shown as more than it is`() {
+        #expect(Amounts.percent(0.9999) == "99 %")
+        #expect(Amounts.percent(1) == "100 %")
+        #expect(Amounts.percent(.nan) == "")
+        #expect(Amounts.bar(0.5, width: 4) == "██░░")
+        #expect(Amounts.bar(1, width: 4) == "████")
+        #expect(Amounts.bar(7, width: 4) == "████")
+        #expect(Amounts.bar(.nan, width: 4) == "░░░░")
+        #expect(Amounts.bar(0.3, width: 4) == "█▏░░")
+    }
+
+    @Test func `columns are in line whatever the names are made of`() {
+        let torrents = hostileNames.map { torrent("a", [.name: .string($0), .status: "stopped", .size: 1000]) }
+        let terminal = Terminal(isTerminal: true, width: 90, height: 24, colours: false)
+        let lines = TorrentList.lines(torrents, on: terminal).dropLast()
+        #expect(lines.count == torrents.count + 1)
+        let places = lines.dropFirst().map { line in
+            DisplayWidth.of(String(line[..<line.range(of: "stopped")!.lowerBound]))
+        }
+        #expect(Set(places).count == 1)
+    }
+
+    @Test func `colours are only where they are wanted`() {
+        let one = [torrent("a", [.name: "x", .status: "seeding"])]
+        let plain = TorrentList.lines(one, on: .none).joined()
+        #expect(!plain.contains("\u{1B}"))
+        let coloured = TorrentList.lines(one, on: Terminal(isTerminal: true, width: 80, height: 24, colours: true))
+        #expect(coloured.joined().contains("\u{1B}[36mseeding"))
+        #expect(Terminal.of(-1) == .none)
+    }
+
+    @Test func `hashes are shown as long as it takes to tell them apart`() {
+        let hashes = ["aaaaaaaaaa0", "aaaaaaaaaa1", "b"].map { text in
+            InfoHash(text + String(repeating: "0", count: 40 - text.count))!
+        }
+        #expect(TorrentList.hashDigits(hashes) == 11)
+        #expect(TorrentList.hashDigits([hashes[2]]) == 8)
+    }
+
+    @Test(arguments: [
+        ("{nam}", "Did you mean `{name}`?"), ("{name", "is not closed"), ("name}", "has no `{`"), (#"\x"#, "After"),
+    ])
+    func `a bad format is explained`(text: String, words: String) {
+        #expect { try LineTemplate(text) } throws: { "\($0)".contains(words) }
+    }
+
+    @Test func `a format gives raw numbers, and people's on demand`() throws {
+        let one = torrent("a", [.name: "x", .size: 1500, .labels: ["a", "b"], .progress: 0.5])
+        #expect(try LineTemplate("{size} {size:h} {labels} {progress} {{{eta}}}").line(one) == "1500 1.5 kB a,b 0.5 {}")
+    }
+
+    @Test func `a link's state is told hop by hop, and in one line`() {
+        var status = LinkStatus(state: "backing-off", dataAt: 1_000_000)
+        status[.tor] = .init(.up, "bootstrapped 100 %")
+        status[.circuit] = .init(.down, "descriptor \u{1B}[2J missing")
+        status.problem = Problem(.onionNotFound, "The onion service has no descriptor.")
+        var report = DaemonReport(["software": "farseed 0.1.0", "boxes": [["name": "vps", "link": status.value]]])
+        #expect(StatusText.oneline(report, now: 1_060_000) == "vps backing-off (circuit), data 1m old")
+        let lines = StatusText.lines(report, now: 1_060_000, on: .none)
+        #expect(lines.contains("vps: backing-off, data 1m old"))
+        #expect(lines.contains("  circuit       down     descriptor ␛[2J missing"))
+        #expect(lines.contains("  The onion service has no descriptor."))
+        #expect(StatusCommand.exitCode(report, box: nil) == Problem.Code.onionNotFound.exitCode)
+        report.software = nil
+        #expect(StatusText.oneline(report, now: 0) == "farseed: not running")
+        #expect(StatusCommand.exitCode(report, box: nil) == Problem.Code.controllerAbsent.exitCode)
+    }
+
+    @Test func `failures take one line whatever the other side says`() {
+        #expect(Failure.line(Problem(.agentFailed, "a\nb\u{1B}")) == "farseed: a␊b␛")
+    }
+}

@@ -250,6 +250,14 @@ class Lab:
     def start_transmission(self, name="box"):
         self.call("start_transmission", name=name)
 
+    def set_password(self, password, name="box"):
+        """Restarts a daemon so that its RPC demands this password, or none; the agent is not told."""
+        self.call("set_password", password=password, name=name)
+
+    def connections(self):
+        """The pids, inside, of sshd's processes for its connections."""
+        return self.call("connections")
+
     def expose_socks_tcp(self):
         """The address of the SOCKS port on the host's loopback: a forwarder to the unix socket."""
         return self.socks_tcp

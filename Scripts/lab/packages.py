@@ -13,6 +13,10 @@ BUILD = ["libssh2-1-dev", "libssl-dev", "libsqlite3-dev", "zlib1g-dev", "pkg-con
 BROWSER = ["chromium", "chromium-driver", "python3-selenium", "fonts-dejavu-core", "fonts-droid-fallback",
            "fonts-noto-color-emoji"]
 
+#: What the end-to-end tests need besides.
+TEST = ["python3-pytest", "python3-yaml", "tmux", "strace"]
+GROUPS = {"build": BUILD, "lab": LAB, "browser": BROWSER, "test": TEST}
+
 #: Exit status of a script that had to stop because packages are missing.
 MISSING = 3
 
@@ -67,3 +71,7 @@ def install(prefix, packages):
     if subprocess.run([*apt, *options, *packages], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode:
         subprocess.run([*apt, "update"], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
         subprocess.run([*apt, *options, *packages], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
+
+
+if __name__ == "__main__":
+    ensure([package for group in sys.argv[1:] for package in GROUPS[group]])

@@ -152,6 +152,12 @@ class Laboratory:
     def start_transmission(self, name="box"):
         self._swarm.daemons[name].start()
 
+    def set_password(self, password, name="box"):
+        self._swarm.daemons[name].set_password(password)
+
+    def connections(self):
+        return self._vps.connections()
+
     # Torrents.
 
     def rpc(self, method, arguments=None, name="box"):

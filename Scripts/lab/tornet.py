@@ -125,11 +125,12 @@ class TorNetwork:
         self.say("waiting for the relays to learn of each other")
         waiting = self.relays + [f"onion{i}" for i in range(self.onions)]
         for name in waiting:
-            if "Bootstrapped 100%" not in self.family.children[name].text():
+            if "(enough_dirinfo): " not in self.family.children[name].text():
                 # A HUP resets the back-off after downloads that failed before there was a consensus.
                 self.family.children[name].signal(signal.SIGHUP)
         for name in waiting:
-            self._wait_bootstrap(name)
+            # Enough to relay and to publish; the exit itself may never find a circuit with an exit other than itself.
+            self._wait_bootstrap(name, "(enough_dirinfo)")
         self.say("starting Tor's client")
         self.addresses = [self._hostname(i) for i in range(self.onions)]
         self._write_client_auth()
@@ -340,9 +341,9 @@ Log [rend]info file {self.directory / name / 'rend.log'}
 
     # Watching.
 
-    def _wait_bootstrap(self, name):
+    def _wait_bootstrap(self, name, phase="(done)"):
         child = self.family.children[name]
-        until(lambda: "Bootstrapped 100%" in child.text(), PATIENCE, f"The bootstrap of Tor's {name}", [child])
+        until(lambda: f"{phase}: " in child.text(), PATIENCE, f"The bootstrap of Tor's {name}", [child])
 
     def _start_delay(self):
         if self.delay_ms:

@@ -64,6 +64,17 @@ class Daemon:
         """Ends the daemon; by default at once, as if it had crashed."""
         self.family.children[self.name].stop(number)
 
+    def set_password(self, password):
+        """Restarts the daemon so that its RPC demands this password, or none."""
+        self.stop()
+        self.password = password
+        path = self.directory / "settings.json"
+        settings = json.loads(path.read_text()) | {"rpc-authentication-required": bool(password)}
+        if password:
+            settings |= {"rpc-username": USER, "rpc-password": password}
+        path.write_text(json.dumps(settings, indent=4))
+        self.start()
+
     def rpc(self, method, arguments=None):
         """Calls the daemon's RPC and returns the reply's arguments."""
         body = json.dumps({"method": method, "arguments": arguments or {}}).encode()

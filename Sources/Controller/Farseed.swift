@@ -18,6 +18,7 @@ struct Farseed: AsyncParsableCommand {
             remote program's own.
             """,
         version: software,
+        subcommands: [ManualCommand.self],
         groupedSubcommands: [
             CommandGroup(
                 name: "Looking",
@@ -37,7 +38,7 @@ struct Farseed: AsyncParsableCommand {
             CommandGroup(
                 name: "Running",
                 subcommands: [
-                    ServeCommand.self, StatusCommand.self, BoxesCommand.self,
+                    ServeCommand.self, StatusCommand.self, BoxesCommand.self, InitCommand.self, DoctorCommand.self,
                     ConfigCommand.self,
                 ]
             ),
@@ -59,10 +60,10 @@ struct Farseed: AsyncParsableCommand {
         }
     }
 
-    /// Tells what went wrong in one line and ends the process.
+    /// Tells what went wrong, a line a fault, and ends the process.
     private static func leave(with error: any Error, json: Bool) -> Never {
         guard let problem = Failure.problem(error) else { exit(withError: error) }
-        OutputFile.error.print(Failure.line(problem))
+        OutputFile.error.print(Failure.lines(error, problem))
         if json { OutputFile.standard.print(MachineText.json(["error": problem.value])) }
         Foundation.exit(problem.code.exitCode)
     }

@@ -1,18 +1,30 @@
 /// Runs a SOCKS5 request at the head of a channel and then leaves its pipeline to whoever comes next.
 import NIOCore
 
-/// Added before the channel is active; `connected` succeeds with the bytes that the host has sent already.
-final class SOCKS5Handler: ChannelInboundHandler, RemovableChannelHandler {
+/// Added before the channel is active, with its automatic reading off. What the host sends before somebody behind this
+/// handler reads is kept for them: it may come in one piece with tor's reply.
+final class SOCKS5Handler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+    typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
     /// More than any reply has; a peer that sends more before the end of the dialogue is no SOCKS port.
     private static let mostBytes = 1_024
 
+    private enum State {
+        case asking
+        /// The stream is open and nobody has read from it yet.
+        case connected
+        /// Whoever comes next has begun to read.
+        case handedOver
+        case failed
+    }
+
     private var client: SOCKS5Client
     private let connected: EventLoopPromise<Void>
     private var inbound = ByteBuffer()
-    private var isOver = false
+    private var state = State.asking
 
     init(_ request: SOCKS5Client.Request, connected: EventLoopPromise<Void>) {
         client = SOCKS5Client(request)
@@ -23,7 +35,10 @@ final class SOCKS5Handler: ChannelInboundHandler, RemovableChannelHandler {
         if context.channel.isActive { begin(context) }
     }
 
-    func channelActive(context: ChannelHandlerContext) { begin(context) }
+    func channelActive(context: ChannelHandlerContext) {
+        begin(context)
+        context.fireChannelActive()
+    }
 
     private func begin(_ context: ChannelHandlerContext) {
         context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: SOCKS5Client.greeting)), promise: nil)
@@ -31,48 +46,69 @@ final class SOCKS5Handler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard !isOver else { return context.fireChannelRead(data) }
-        inbound.writeImmutableBuffer(unwrapInboundIn(data))
-        while !isOver {
+        switch state {
+        case .asking:
+            inbound.writeImmutableBuffer(unwrapInboundIn(data))
+            goOn(context)
+        case .connected: inbound.writeImmutableBuffer(unwrapInboundIn(data))
+        case .handedOver: context.fireChannelRead(data)
+        case .failed: break
+        }
+    }
+
+    private func goOn(_ context: ChannelHandlerContext) {
+        while case .asking = state {
             switch client.received(&inbound) {
             case .send(let bytes):
                 context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: bytes)), promise: nil)
             case .wait:
-                if inbound.readableBytes > Self.mostBytes { return fail(context, .notSOCKS) }
+                if inbound.readableBytes > Self.mostBytes { fail(context, .notSOCKS) }
                 return
             case .connected:
-                isOver = true
+                state = .connected
                 connected.succeed()
-            case .fail(let failure):
-                return fail(context, failure)
+            case .fail(let failure): fail(context, failure)
             }
         }
-        if inbound.readableBytes > 0 { context.fireChannelRead(wrapInboundIn(inbound)) }
-        inbound.clear()
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        // Nobody behind us reads before the dialogue is over.
-        if isOver { context.fireChannelReadComplete() } else { context.read() }
+        switch state {
+        case .asking: context.read()
+        case .connected, .failed: break
+        case .handedOver: context.fireChannelReadComplete()
+        }
+    }
+
+    /// Somebody behind us wants bytes.
+    func read(context: ChannelHandlerContext) {
+        switch state {
+        case .asking, .failed: return
+        case .handedOver: return context.read()
+        case .connected: state = .handedOver
+        }
+        guard inbound.readableBytes > 0 else { return context.read() }
+        let first = inbound
+        inbound = ByteBuffer()
+        context.fireChannelRead(wrapInboundOut(first))
+        context.fireChannelReadComplete()
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        if !isOver, case .fail(let failure) = client.closed() { fail(context, failure) }
+        if case .asking = state, case .fail(let failure) = client.closed() { fail(context, failure) }
         context.fireChannelInactive()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard !isOver else { return context.fireErrorCaught(error) }
-        isOver = true
+        guard case .asking = state else { return context.fireErrorCaught(error) }
+        state = .failed
         connected.fail(error)
         context.close(promise: nil)
     }
 
     private func fail(_ context: ChannelHandlerContext, _ failure: SOCKSFailure) {
-        isOver = true
+        state = .failed
         connected.fail(failure)
         context.close(promise: nil)
     }
-
-    private func wrapInboundIn(_ bytes: ByteBuffer) -> NIOAny { NIOAny(bytes) }
 }

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from conftest import AGENT, Page, link_state, make_home, wait_for
+from conftest import AGENT, Page, make_home, wait_for
 
 #: How long one attempt may take until it is known to have failed.
 ATTEMPT = 90
@@ -57,8 +57,6 @@ def overrides(kind, lab, tmp_path, refusing_socks):
         return {"box": {"key": str(key)}}
     if kind == "onion-not-found":
         return {"box": {"address": OTHER_ONION}}
-    if kind == "onion-address-invalid":
-        return {"box": {"address": OTHER_ONION.replace("2", "3", 1)}}
     if kind == "socks-unreachable":
         return {"tor": {"socks": f"127.0.0.1:{closed_port()}", "control": None}}
     if kind == "socks-refused":
@@ -67,8 +65,8 @@ def overrides(kind, lab, tmp_path, refusing_socks):
 
 
 CONFIGURED = {
-    "host-key-mismatch": 46, "login-refused": 47, "onion-not-found": 38, "onion-address-invalid": 39,
-    "socks-unreachable": 34, "socks-refused": 35,
+    "host-key-mismatch": 46, "login-refused": 47, "onion-not-found": 38, "socks-unreachable": 34,
+    "socks-refused": 35,
 }
 
 
@@ -96,13 +94,15 @@ def broken(lab, kind, tmp_path):
     elif kind == "transmission-down":
         lab.stop_transmission()
     elif kind == "transmission-unauthorized":
-        lab.restart_transmission(password="secret")
+        lab.set_password("secret")
     try:
         yield
     finally:
         lab.set_agent(AGENT)
-        if kind.startswith("transmission"):
-            lab.restart_transmission(password=None)
+        if kind == "transmission-down":
+            lab.start_transmission()
+        elif kind == "transmission-unauthorized":
+            lab.set_password(None)
 
 
 def future_agent(tmp_path):
@@ -133,7 +133,7 @@ def expect_fault(home, chromium, kind, code):
     page = Page(chromium, home.url)
     wait_for(f"the page to say {kind}", lambda: (page.problem() or {}).get("code") == kind, ATTEMPT)
     assert page.problem()["text"].strip()
-    served = home.run("list", "--timeout", "20", timeout=ATTEMPT)
+    served = home.run("list", timeout=ATTEMPT)
     assert served.returncode == code, (served.returncode, served.stderr)
     assert home.stop() == 0
 
@@ -150,6 +150,13 @@ def test_a_bad_configuration_names_every_fault_with_its_line(home):
         assert part in result.stderr, result.stderr
 
 
+def test_an_address_with_a_slip_is_found_before_anything_is_dialled(lab, tmp_path):
+    with make_home(lab, tmp_path, box={"address": OTHER_ONION.replace("2", "3", 1)}) as home:
+        for command in ("list", "serve"):
+            result = home.run(command)
+            assert result.returncode == 21 and "checksum" in result.stderr, result
+
+
 def test_a_second_controller_on_the_same_state_is_refused(served):
     result = served.run("serve")
-    assert result.returncode != 0 and "already" in result.stderr, result.stderr
+    assert result.returncode != 0 and "Another farseed" in result.stderr, result.stderr

@@ -54,10 +54,14 @@ def test_a_torrent_added_on_the_vps_is_on_the_page_within_a_watch_interval(page,
 def test_list_knows_what_transmission_knows(served, lab):
     """`list --json` and `--yaml` over the warm session agree with the daemon's own answer."""
     expected = {hash: row["name"] for hash, row in lab.box.torrents().items()}
-    torrents = served.torrents()
-    assert {hash: torrent["name"] for hash, torrent in torrents.items()} == expected
+    names = {hash: torrent["name"] for hash, torrent in served.torrents().items()}
+    assert names.keys() == expected.keys()
+    # Transmission 3.00 writes characters beyond the BMP wrongly; Farseed repairs them.
+    plain = {hash for hash, name in names.items() if all(ord(character) < 0x10000 for character in name)}
+    assert len(plain) >= 9 and all(names[hash] == expected[hash] for hash in plain)
+    assert any("\U0001F430" in name for name in names.values()), names
     from_yaml = yaml.safe_load(served.run("list", "--yaml").stdout)
-    assert {torrent["hash"]: torrent["name"] for torrent in from_yaml["torrents"]} == expected
+    assert {torrent["hash"]: torrent["name"] for torrent in from_yaml["torrents"]} == names
 
 
 def test_list_and_exec_open_their_own_session_when_no_controller_runs(home, lab):
@@ -91,10 +95,10 @@ def test_fifty_commands_at_once_over_one_session(served):
 
 def test_a_warm_command_opens_no_new_connection(served, lab):
     """Commands travel on the daemon's session: sshd sees one connection before and after."""
-    before = lab.call("connections")
+    before = lab.connections()
     for _ in range(5):
         assert served.run("exec", "--", "transmission-remote", "-si").returncode == 0
-    assert before and lab.call("connections") == before
+    assert before and lab.connections() == before
 
 
 def test_status_tells_the_round_trip(served):

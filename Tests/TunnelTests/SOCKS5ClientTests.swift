@@ -1,5 +1,6 @@
 // The SOCKS5 dialogue with every reply, and with bytes that come in every possible way.
 import NIOCore
+import Seedbox
 import Testing
 
 @testable import Tunnel

@@ -46,18 +46,28 @@ extension Backend {
     func change(_ change: Change, _ patience: Patience) async throws -> ChangeOutcome {
         let key = patience.key ?? Self.newKey()
         switch way {
-        case .daemon: return try await submit(change, key, patience)
-        case .agent:
-            var arguments = change.arguments
-            arguments["key"] = .string(key)
-            if change.upload != nil { arguments["upload"] = true }
-            let call = try await connection.open(change.verb, .map(arguments))
-            let result = try await within(patience.limit, Self.overdue) { [arguments = change.upload] in
-                try await Self.send(arguments, on: call)
-                return try await call.result()
+        case .daemon:
+            do {
+                return try await submit(change, key, patience)
+            } catch let problem as Problem where problem.code == .unknownProcedure {
+                // A daemon without outbox passes the verb on.
+                return try await carryOut(change, key, patience)
             }
-            return .done(result: result, job: nil)
+        case .agent: return try await carryOut(change, key, patience)
         }
+    }
+
+    /// Straight to the agent, with its answer; nothing is kept where the link is down.
+    private func carryOut(_ change: Change, _ key: String, _ patience: Patience) async throws -> ChangeOutcome {
+        var arguments = change.arguments
+        arguments["key"] = .string(key)
+        if change.upload != nil { arguments["upload"] = true }
+        let call = try await connection.open(change.verb, self.arguments(arguments))
+        let result = try await within(patience.limit, Self.overdue) {
+            try await Self.send(change.upload, on: call)
+            return try await call.result()
+        }
+        return .done(result: result, job: nil)
     }
 
     private func submit(_ change: Change, _ key: String, _ patience: Patience) async throws -> ChangeOutcome {

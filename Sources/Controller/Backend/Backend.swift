@@ -89,7 +89,7 @@ struct Backend: Sendable {
         return nil
     }
 
-    private static func ownBox(_ options: BoxOptions, _ configuration: Configuration) throws -> Configuration.Box {
+    static func ownBox(_ options: BoxOptions, _ configuration: Configuration) throws -> Configuration.Box {
         guard configuration.path != nil else {
             throw Problem(
                 .configurationInvalid,
@@ -165,7 +165,7 @@ extension Backend {
 
     /// Watches until the first snapshot is whole.
     private func agentTorrents() async throws -> TorrentListing {
-        let call = try await watch(["torrents"])
+        let call = try await watch(["torrents", "daemon"])
         var mirror = Mirror(epoch: 0)
         for await input in call.events {
             guard case .event(let value) = input, let event = Event(value) else { continue }

@@ -43,7 +43,10 @@ extension Backend {
 }
 
 struct ShowCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "show", abstract: "Show all that is known of a torrent.")
+    static let configuration = CommandConfiguration(
+        commandName: "show",
+        abstract: "Show all that is known of a torrent."
+    )
 
     @OptionGroup var options: BoxOptions
     @OptionGroup var output: OutputOptions

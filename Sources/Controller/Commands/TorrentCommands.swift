@@ -68,7 +68,10 @@ struct StopCommand: AsyncParsableCommand {
 }
 
 struct VerifyCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "verify", abstract: "Check torrents' data on the disk.")
+    static let configuration = CommandConfiguration(
+        commandName: "verify",
+        abstract: "Check torrents' data on the disk."
+    )
 
     @OptionGroup var options: BoxOptions
     @OptionGroup var change: ChangeOptions
@@ -106,7 +109,14 @@ struct QueueCommand: AsyncParsableCommand {
     @OptionGroup var selection: SelectionArguments
 
     func run() async throws {
-        try await act("torrent.queue", told: "queued", with: ["to": .string(place.rawValue)], selection, change, options)
+        try await act(
+            "torrent.queue",
+            told: "queued",
+            with: ["to": .string(place.rawValue)],
+            selection,
+            change,
+            options
+        )
     }
 }
 

@@ -52,8 +52,10 @@ enum DetailText {
             let port = peer["port"]?.int ?? 0
             return [
                 .init(address.contains(":") ? "[\(address)]:\(port)" : "\(address):\(port)"),
-                .init(Amounts.percent(peer["progress"]?.double ?? 0)), .init(Amounts.rate(peer["down"]?.int ?? 0), .green),
-                .init(Amounts.rate(peer["up"]?.int ?? 0), .cyan), .init(text(peer["flags"])), .init(text(peer["client"])),
+                .init(Amounts.percent(peer["progress"]?.double ?? 0)),
+                .init(Amounts.rate(peer["down"]?.int ?? 0), .green),
+                .init(Amounts.rate(peer["up"]?.int ?? 0), .cyan), .init(text(peer["flags"])),
+                .init(text(peer["client"])),
             ]
         }
         return table.lines(on: terminal)
@@ -61,7 +63,8 @@ enum DetailText {
 
     static func trackers(_ trackers: [Value], on terminal: Terminal) -> [String] {
         var table = TextTable(columns: [
-            .init(title: "TIER", right: true), .init(title: "SEEDERS", right: true), .init(title: "LEECHERS", right: true),
+            .init(title: "TIER", right: true), .init(title: "SEEDERS", right: true),
+            .init(title: "LEECHERS", right: true),
             .init(title: "PEERS", right: true), .init(title: "ANNOUNCED"), .init(title: "TRACKER", flexible: true),
             .init(title: "ANSWER"),
         ])
@@ -85,7 +88,9 @@ enum DetailText {
                 table.rows.append([.init(visible(name, atMost: 80), .faint), .init(figure(value, name))])
                 return
             }
-            for (key, value) in map.sorted(by: { $0.key < $1.key }) { add(value, name.isEmpty ? key : name + "." + key) }
+            for (key, value) in map.sorted(by: { $0.key < $1.key }) {
+                add(value, name.isEmpty ? key : name + "." + key)
+            }
         }
         add(figures, "")
         return table.lines(on: terminal, titles: false)

@@ -24,6 +24,12 @@ enum Failure {
         return problem
     }
 
-    /// The one line on standard error.
+    /// What standard error gets: one line, or one for each fault of a configuration.
+    static func lines(_ error: any Error, _ problem: Problem) -> [String] {
+        guard let faults = error as? ConfigurationFaults, !faults.faults.isEmpty else { return [line(problem)] }
+        return faults.faults.map { "farseed: " + visible($0.description) }
+    }
+
+    /// A problem in one line.
     static func line(_ problem: Problem) -> String { "farseed: " + visible(problem.message) }
 }

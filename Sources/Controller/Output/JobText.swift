@@ -14,7 +14,8 @@ enum JobText {
             let state = text(job["state"])
             let accepted = job["accepted_at"]?.int ?? now
             return [
-                .init(job["id"]?.int.map(String.init) ?? "?", .faint), .init(state, tint(state)), .init(text(job["box"])),
+                .init(job["id"]?.int.map(String.init) ?? "?", .faint), .init(state, tint(state)),
+                .init(text(job["box"])),
                 .init(text(job["verb"])), .init(job["targets"]?.int.map(String.init) ?? ""), .init(text(job["who"])),
                 .init(Amounts.duration(max(0, now - accepted) / 1000)),
                 .init(visible(job["problem"]?["message"]?.string ?? "", atMost: 300)),

@@ -48,9 +48,10 @@ enum TorrentList {
     static func table(_ torrents: [Torrent]) -> TextTable {
         let digits = hashDigits(torrents.map(\.hash))
         var table = TextTable(columns: [
-            .init(title: "HASH"), .init(title: "NAME", flexible: true), .init(title: "STATUS"), .init(title: "DONE"),
-            .init(title: "SIZE", right: true), .init(title: "DOWN", right: true), .init(title: "UP", right: true),
-            .init(title: "RATIO", right: true), .init(title: "ETA", right: true), .init(title: "PEERS", right: true),
+            .init(title: "HASH", expendable: 3), .init(title: "NAME", flexible: true), .init(title: "STATUS"),
+            .init(title: "DONE"), .init(title: "SIZE", right: true, expendable: 2), .init(title: "DOWN", right: true),
+            .init(title: "UP", right: true, expendable: 1), .init(title: "RATIO", right: true, expendable: 5),
+            .init(title: "ETA", right: true, expendable: 4), .init(title: "PEERS", right: true, expendable: 6),
         ])
         table.rows = torrents.map { row($0, digits: digits) }
         return table

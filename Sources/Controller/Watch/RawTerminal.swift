@@ -12,7 +12,10 @@ final class RawTerminal: Sendable {
     func enter() throws(Problem) {
         var modes = termios()
         guard tcgetattr(STDIN_FILENO, &modes) == 0 else {
-            throw Problem(.refused, "This terminal cannot be switched to single keys: \(systemReason(errno)). Use --json.")
+            throw Problem(
+                .refused,
+                "This terminal cannot be switched to single keys: \(systemReason(errno)). Use --json."
+            )
         }
         before.withLock { $0 = modes }
         modes.c_lflag &= ~tcflag_t(ICANON | ECHO)

@@ -215,9 +215,11 @@ struct WatchScreen: Sendable {
     }
 
     private static let help = [
-        "", "  ↑ ↓ j k g G   choose a torrent", "  o             order by the next column", "  r             the other way round",
+        "", "  ↑ ↓ j k g G   choose a torrent", "  o             order by the next column",
+        "  r             the other way round",
         "  /             filter by name, label, status or hash", "  Esc           show all",
-        "  s             start", "  p             stop", "  v             verify", "  x             remove, the data stay",
+        "  s             start", "  p             stop", "  v             verify",
+        "  x             remove, the data stay",
         "  q             quit",
     ]
 }

@@ -93,7 +93,7 @@ let package = Package(
             name: "Controller",
             dependencies: [
                 "Web", "WAMP", "Jobs", "Store", "Tunnel", "SSH", "Calls", "Wire", "Seedbox", "Notation",
-                nioCore, nioPosix, logging, lifecycle, argumentParser, yams,
+                nioCore, nioPosix, logging, crypto, lifecycle, argumentParser, yams,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],
@@ -154,7 +154,8 @@ let package = Package(
         .testTarget(
             name: "ControllerTests",
             dependencies: [
-                "Controller", "Calls", "Wire", "Seedbox", "Notation", nioCore, nioPosix, yams, argumentParser,
+                "Controller", "Jobs", "Store", "Calls", "Wire", "Seedbox", "Notation", nioCore, nioPosix, logging, yams,
+                argumentParser,
             ],
             swiftSettings: strict
         ),

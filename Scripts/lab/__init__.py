@@ -168,9 +168,9 @@ class Lab:
         """The tails of all logs inside the lab."""
         return self.call("tails", lines=lines)
 
-    def make_torrent(self, name, size, speed=0, seeded=True):
+    def make_torrent(self, name, size, seeded=True):
         """A new torrent's (metainfo bytes, info hash), seeded inside but not yet on the box."""
-        reply = self.call("make_torrent", name=name, size=size, speed=speed, seeded=seeded)
+        reply = self.call("make_torrent", name=name, size=size, seeded=seeded)
         return base64.b64decode(reply["metainfo"]), reply["hash"]
 
     def moving(self):

@@ -11,6 +11,11 @@ import hashlib
 MIB = 1 << 20
 
 
+def on_disk(name):
+    """The file name that transmission-daemon 3.00 makes of a name in a torrent; found by trying them all."""
+    return "".join("_" if character < " " or character in '<>:"/\\|?*' else character for character in name).strip(" ")
+
+
 @dataclasses.dataclass(frozen=True)
 class Torrent:
     """One torrent of the lab. `files` is empty for a single file, else {path: bytes}."""
@@ -20,15 +25,17 @@ class Torrent:
     speed: int = 0
     labels: tuple = ()
     state: str = "downloading"
+    done: float = 0.0
     files: tuple = ()
     piece: int = 256 << 10
 
     @property
     def parts(self):
-        """(relative path, length) of every file, the torrent's own folder included."""
+        """(relative path on disk, length) of every file, the torrent's own folder included."""
+        folder = on_disk(self.name)
         if not self.files:
-            return [(self.name, self.size)]
-        return [(f"{self.name}/{path}", length) for path, length in self.files]
+            return [(folder, self.size)]
+        return [(f"{folder}/{on_disk(path)}", length) for path, length in self.files]
 
 
 def album(name, tracks, each, **more):
@@ -41,20 +48,21 @@ CHAPTERS = [f"{i:02} - Moby Dick, chapters {8 * i - 7}-{8 * i}.mp3" for i in ran
 CHOPIN = ["Nocturnes.flac", "Préludes.flac", "Études.flac", "Ballades.flac", "Mazurkas.flac"]
 REELS = ["Night of the Living Dead (1968).mkv", "Night of the Living Dead (1968).en.srt", "poster.jpg"]
 
-#: What the demo shows. Speeds are in kB/s: a few finish within two minutes, most take a quarter of an hour or more.
+#: What the demo shows. Speeds are in kB/s, `done` is what the box has at the start: a few finish within two minutes,
+#: most take a quarter of an hour or more.
 DOZEN = [
     Torrent("debian-13.2.0-amd64-netinst.iso", 48 * MIB, 700, ("linux",)),
-    Torrent("月世界旅行 (1902) 🌙.mkv", 30 * MIB, 320, ("film",)),
-    Torrent("Big Buck Bunny (2008) 🐰 2160p.mp4", 72 * MIB, 450, ("film", "open movie")),
-    Torrent("debian-13.2.0-arm64-DVD-1.iso", 210 * MIB, 110, ("linux",)),
-    Torrent("Metropolis (1927) restored.mkv", 150 * MIB, 75, ("film",)),
-    Torrent("Броненосец «Потёмкин» (1925).mkv", 110 * MIB, 120, ("film",)),
-    Torrent("Nosferatu, eine Symphonie des Grauens (1922).mkv", 96 * MIB, 140, ("film",)),
-    Torrent("archlinux-2026.11.01-x86_64.iso", 84 * MIB, 60, ("linux",)),
-    album("Night of the Living Dead (1968)", REELS, 4_000, speed=160, labels=("film",)),
+    Torrent("月世界旅行 (1902) 🌙.mkv", 30 * MIB, 320, ("film",), done=0.15),
+    Torrent("Big Buck Bunny (2008) 🐰 2160p.mp4", 72 * MIB, 450, ("film", "open movie"), done=0.4),
+    Torrent("debian-13.2.0-arm64-DVD-1.iso", 210 * MIB, 110, ("linux",), done=0.12),
+    Torrent("Metropolis (1927) restored.mkv", 150 * MIB, 75, ("film",), done=0.55),
+    Torrent("Броненосец «Потёмкин» (1925).mkv", 110 * MIB, 120, ("film",), done=0.3),
+    Torrent("Nosferatu, eine Symphonie des Grauens (1922).mkv", 96 * MIB, 140, ("film",), done=0.08),
+    Torrent("archlinux-2026.11.01-x86_64.iso", 84 * MIB, 60, ("linux",), done=0.72),
+    album("Night of the Living Dead (1968)", REELS, 4_000, speed=160, labels=("film",), done=0.22),
     album("LibriVox - Moby-Dick (audiobook)", CHAPTERS, 600, labels=("audio",), state="seeding", speed=90),
     album("Musopen 🎻 Chopin – complete works", CHOPIN, 1_500, labels=("audio",), state="seeding", speed=130),
-    Torrent("wikipedia_en_simple_all_2026-10.zim", 120 * MIB, 200, ("reference",), "paused"),
+    Torrent("wikipedia_en_simple_all_2026-10.zim", 120 * MIB, 200, ("reference",), "paused", done=0.34),
     Torrent("netherlands-latest.osm.pbf", 64 * MIB, 150, ("reference",), "paused"),
 ]
 
@@ -98,12 +106,16 @@ def metainfo(torrent, announce):
     return data, hashlib.sha1(encoded).hexdigest()
 
 
-def write_files(torrent, directory):
-    """Creates the torrent's complete data below `directory`, as sparse files."""
+def write_files(torrent, directory, share=1.0):
+    """Creates the torrent's data below `directory` as sparse files: the first `share` of it."""
+    left = int(torrent.size * share)
     for number, (path, length) in enumerate(torrent.parts):
+        if left <= 0:
+            return
         target = directory / path
         target.parent.mkdir(parents=True, exist_ok=True)
         with open(target, "wb") as file:
             if number == 0:
                 file.write(head(torrent))
-            file.truncate(length)
+            file.truncate(min(length, left))
+        left -= length

@@ -163,8 +163,8 @@ class Laboratory:
     def rpc(self, method, arguments=None, name="box"):
         return self._swarm.daemons[name].rpc(method, arguments)
 
-    def make_torrent(self, name, size, speed=0, seeded=True):
-        data, info_hash = self._swarm.make(name, size, speed, seeded=seeded)
+    def make_torrent(self, name, size, seeded=True):
+        data, info_hash = self._swarm.make(name, size, seeded)
         return {"metainfo": base64.b64encode(data).decode(), "hash": info_hash}
 
     def moving(self):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from . import curve25519, socks
 from .processes import LabError, until
+from .torrc import AUTHORITY, COMMON, DIST_DELAY, LOCAL, RELAY, VOTE_DELAY, VOTE_INTERVAL
 
 AUTHORITIES = 3
 RELAYS = 3
@@ -23,8 +24,6 @@ RELAYS = 3
 OR_BASE, LISTEN_BASE, DIR_BASE = 5000, 6000, 7000
 SOCKS_TCP = 9050
 
-#: Seconds from one consensus to the next, and for exchanging votes and signatures before the first one.
-VOTE_INTERVAL, VOTE_DELAY, DIST_DELAY = 300, 2, 2
 #: Seconds from telling the authorities when to vote to the moment they begin; a busy machine needs more of them.
 VOTE_LEAD = 1
 #: How many votes may fail before the start is given up.
@@ -32,48 +31,6 @@ VOTES = 6
 
 #: How long each phase may take, in seconds; generous, since test machines are busy.
 PATIENCE = 90
-
-#: For every tor here and for those that join. sshd's port 22 must not ask for relays with a long uptime: on a network
-#: of this age it is chance whether the exit counts as one.
-COMMON = """\
-LongLivedPorts 1
-TestingTorNetwork 1
-PathsNeededToBuildCircuits 0.67
-TestingClientMaxIntervalWithoutRequest 1
-ConfluxEnabled 0
-"""
-
-LOCAL = """\
-RunAsDaemon 0
-ShutdownWaitLength 0
-AvoidDiskWrites 1
-SafeLogging 0
-Log notice stdout
-"""
-
-RELAY = """\
-SocksPort 0
-Address 127.0.0.1
-AssumeReachable 1
-ServerDNSDetectHijacking 0
-ServerDNSTestAddresses
-ServerDNSAllowBrokenConfig 1
-V3AuthNIntervalsValid 12
-"""
-
-AUTHORITY = f"""\
-AuthoritativeDirectory 1
-V3AuthoritativeDirectory 1
-TestingDirAuthVoteGuardIsStrict 1
-TestingDirAuthVoteHSDir *
-TestingMinExitFlagThreshold 0
-TestingV3AuthInitialVotingInterval {VOTE_INTERVAL}
-TestingV3AuthInitialVoteDelay {VOTE_DELAY}
-TestingV3AuthInitialDistDelay {DIST_DELAY}
-V3AuthVotingInterval {VOTE_INTERVAL}
-V3AuthVoteDelay 20
-V3AuthDistDelay 20
-"""
 
 
 class TorNetwork:
@@ -134,10 +91,21 @@ class TorNetwork:
         self.say("starting Tor's client")
         self.addresses = [self._hostname(i) for i in range(self.onions)]
         self._write_client_auth()
-        self.start_client()
-        self.wait_client()
+        self._first_client()
         for i in range(self.onions):
             self.wait_onion(i)
+
+    def _first_client(self):
+        """Starts the client; one that picked relays which are not ready yet is given a second chance."""
+        for attempt in (1, 2, 3):
+            self.start_client()
+            try:
+                self._wait_bootstrap("client", seconds=PATIENCE / 3)
+                return
+            except LabError:
+                if attempt == 3:
+                    raise
+                self.family.children["client"].kill()
 
     def _vote(self):
         """Lets the authorities agree on a first consensus once all of them know every relay."""
@@ -341,9 +309,9 @@ Log [rend]info file {self.directory / name / 'rend.log'}
 
     # Watching.
 
-    def _wait_bootstrap(self, name, phase="(done)"):
+    def _wait_bootstrap(self, name, phase="(done)", seconds=PATIENCE):
         child = self.family.children[name]
-        until(lambda: f"{phase}: " in child.text(), PATIENCE, f"The bootstrap of Tor's {name}", [child])
+        until(lambda: f"{phase}: " in child.text(), seconds, f"The bootstrap of Tor's {name}", [child])
 
     def _start_delay(self):
         if self.delay_ms:

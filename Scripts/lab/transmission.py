@@ -155,31 +155,49 @@ class Swarm:
             daemon.start()
         chosen = content.DOZEN[:torrents]
         self.say(f"adding {len(chosen)} torrents to the seedbox" if chosen else "leaving the seedbox empty")
-        for torrent in chosen:
-            self.add(torrent)
+        # First everywhere else, so that the box finds its peers with its first announce.
+        made = [(torrent, *self._offer(torrent)) for torrent in chosen]
+        for torrent, data, info_hash in made:
+            self._wait_announced(torrent, info_hash)
+            self._add(torrent, data)
+            self.hashes[torrent.name] = info_hash
 
-    def add(self, torrent):
-        """Brings one torrent into the swarm and to the box; returns its info hash."""
+    def _offer(self, torrent):
+        """Gives a torrent to the daemon that trades it with the box; returns its metainfo and info hash."""
         data, info_hash = content.metainfo(torrent, ANNOUNCE)
-        box, seed, peer = (self.daemons[name] for name in ("box", "seed", "peer"))
         if torrent.state == "seeding":
-            content.write_files(torrent, box.downloads)
-            peer.add(data)
+            self.daemons["peer"].add(data)
         else:
-            content.write_files(torrent, seed.downloads)
-            seed.add(data)
-        limit = {"up" if torrent.state == "seeding" else "down": torrent.speed}
-        box.add(data, paused=torrent.state == "paused", labels=torrent.labels, **limit)
-        self.hashes[torrent.name] = info_hash
-        return info_hash
-
-    def make(self, name, size, speed=0, state="downloading", seeded=True):
-        """Metainfo of a new torrent, not yet on the box; `seeded` gives its data to the seed daemon."""
-        torrent = content.Torrent(name, size, speed, state=state)
-        data, info_hash = content.metainfo(torrent, ANNOUNCE)
-        if seeded:
             content.write_files(torrent, self.daemons["seed"].downloads)
             self.daemons["seed"].add(data)
+        return data, info_hash
+
+    def _add(self, torrent, data):
+        """Adds a torrent to the box, with as much of its data as it is to begin with."""
+        seeding = torrent.state == "seeding"
+        content.write_files(torrent, self.box.downloads, share=1.0 if seeding else torrent.done)
+        limit = {"up" if seeding else "down": torrent.speed}
+        self.box.add(data, paused=torrent.state == "paused", labels=torrent.labels, **limit)
+
+    def _wait_announced(self, torrent, info_hash):
+        """Waits until the tracker has heard of the torrent from the daemon that trades it."""
+        daemon = self.daemons["peer" if torrent.state == "seeding" else "seed"]
+        arguments = {"ids": [info_hash], "fields": ["trackerStats"]}
+
+        def announced():
+            rows = daemon.rpc("torrent-get", arguments)["torrents"]
+            return rows and any(tracker["lastAnnounceSucceeded"] for tracker in rows[0]["trackerStats"])
+
+        until(announced, PATIENCE, f"The announce of a torrent by {daemon.name}",
+              [self.family.children[daemon.name]])
+
+    def make(self, name, size, seeded=True):
+        """Metainfo of a new torrent, not yet on the box; `seeded` gives its data to the seed daemon."""
+        torrent = content.Torrent(name, size)
+        if not seeded:
+            return content.metainfo(torrent, ANNOUNCE)
+        data, info_hash = self._offer(torrent)
+        self._wait_announced(torrent, info_hash)
         return data, info_hash
 
     def moving(self):

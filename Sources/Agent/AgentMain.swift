@@ -15,7 +15,6 @@ struct AgentMain {
         signal(SIGPIPE, SIG_IGN)
         // No directory is kept busy, and no program that is started sees where the agent was started from.
         chdir("/")
-        ChildProcess.markInherited()
         let command: AgentCommand
         do {
             command = try AgentCommand(Array(CommandLine.arguments.dropFirst()))

@@ -54,8 +54,9 @@ final class ChildProcess: Sendable {
         return try started.get()
     }
 
-    /// Everything else that is open was marked to close on exec when the agent began.
-    static func markInherited() {
+    /// Marks everything above 2 to close on exec: what the agent was started with, and what swift-nio opens without the mark
+    /// (its epoll descriptor).
+    static func markAll() {
         guard let directory = opendir("/proc/self/fd") else { return }
         defer { closedir(directory) }
         while let entry = readdir(directory) {
@@ -83,6 +84,7 @@ final class ChildProcess: Sendable {
             let input = try pair()
             let output = try pair()
             let errors = try pair()
+            markAll()
             let pid = try spawn(path, arguments, environment, [input.read, output.write, errors.write])
             for descriptor in [input.read, output.write, errors.write] { close(descriptor) }
             return ChildProcess(

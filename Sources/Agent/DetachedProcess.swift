@@ -46,6 +46,7 @@ enum DetachedProcess {
         }
         // POSIX_SPAWN_SETSID, which Swift does not see: a session of its own, out of reach of the connection's end.
         posix_spawnattr_setflags(&attributes, 0x80)
+        ChildProcess.markAll()
         for (target, descriptor) in standard.enumerated() {
             posix_spawn_file_actions_adddup2(&actions, descriptor, Int32(target))
         }

@@ -163,6 +163,12 @@ private final class Handler: ChannelInboundHandler {
 
     init(inbox: Inbox) { self.inbox = inbox }
 
+    func channelActive(context: ChannelHandlerContext) {
+        // A read before this moment found no socket to read from.
+        if inbox.isWaiting { context.read() }
+        context.fireChannelActive()
+    }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         inbox.received(unwrapInboundIn(data))
     }

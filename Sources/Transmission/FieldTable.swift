@@ -215,8 +215,8 @@ extension FieldTable {
 
     /// The host of a URL, without account, port and path.
     package static func host(ofAnnounce url: String) -> String? {
-        guard let scheme = url.firstRange(of: "://") else { return nil }
-        var rest = url[scheme.upperBound...].prefix { $0 != "/" && $0 != "?" && $0 != "#" }
+        guard let colon = url.firstIndex(of: ":"), url[colon...].hasPrefix("://") else { return nil }
+        var rest = url[colon...].dropFirst(3).prefix { $0 != "/" && $0 != "?" && $0 != "#" }
         if let at = rest.lastIndex(of: "@") { rest = rest[rest.index(after: at)...] }
         if rest.first == "[" {
             guard let end = rest.firstIndex(of: "]") else { return nil }

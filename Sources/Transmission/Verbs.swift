@@ -8,6 +8,8 @@ package struct Verbs: Sendable {
     let client: RPCClient
     /// How long a change may take to show.
     var patience = Duration.seconds(5)
+    /// After so long a command without effect is given once more.
+    static let secondThought = Duration.seconds(1)
 
     package init(client: RPCClient) {
         self.client = client
@@ -102,9 +104,10 @@ package struct Verbs: Sendable {
     func confirmed(
         _ hashes: [InfoHash],
         _ selection: FieldTable.Selection = .all,
+        within limit: Duration? = nil,
         _ isDone: (Torrent) -> Bool
     ) async throws -> [Torrent]? {
-        let deadline = ContinuousClock.now + patience
+        let deadline = ContinuousClock.now + (limit ?? patience)
         var pause = Duration.milliseconds(20)
         while true {
             let torrents = try await rows(hashes, selection).map { Torrent(hash: $0.hash, $0.fields) }
@@ -137,6 +140,10 @@ package struct Verbs: Sendable {
         try arguments.finish()
         _ = try await known(hashes, .hot)
         _ = try await client.call(method, ["ids": Self.ids(hashes)])
+        if try await confirmed(hashes, .hot, within: Self.secondThought, isDone) == nil {
+            // 3.00 starts a torrent after its verification even where it was stopped meanwhile.
+            _ = try await client.call(method, ["ids": Self.ids(hashes)])
+        }
         guard let torrents = try await confirmed(hashes, .hot, isDone) else {
             throw unconfirmed("not every torrent shows what \(method) should have done")
         }

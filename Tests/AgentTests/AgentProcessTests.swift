@@ -6,6 +6,7 @@ import Notation
 import Seedbox
 import Testing
 import Wire
+
 @testable import Agent
 
 /// The built program itself, as sshd starts it.
@@ -87,7 +88,10 @@ import Wire
 
     @Test func `it ends when its input does`() throws {
         let temporary = try TemporaryDirectory()
-        let file = try temporary.write("agent.conf", "resident no\nstate-directory \(temporary.path)\nlog-level error\n")
+        let file = try temporary.write(
+            "agent.conf",
+            "resident no\nstate-directory \(temporary.path)\nlog-level error\n"
+        )
         let ended = try run(["gate", "--role", "control", "--config", file], original: "farseed-agent serve")
         #expect(ended.status == 0)
         #expect(!ended.errors.contains("error"))
@@ -168,9 +172,13 @@ import Wire
         }
     }
 
-    @Test func `a resident keeps the history between connections, and gives way to another configuration`() async throws {
+    @Test func `a resident keeps the history between connections, and gives way to another configuration`() async throws
+    {
         let temporary = try TemporaryDirectory()
-        let file = try temporary.write("agent.conf", "rpc-url http://127.0.0.1:1\nstate-directory \(temporary.path)/s\n")
+        let file = try temporary.write(
+            "agent.conf",
+            "rpc-url http://127.0.0.1:1\nstate-directory \(temporary.path)/s\n"
+        )
         func epochOfResident() async throws -> pid_t {
             try await withAgent(["-c", "exec \(Self.program) serve --config \(file)"]) { connection in
                 _ = try await connection.call("status")

@@ -5,6 +5,7 @@ import NIOPosix
 import Notation
 import Seedbox
 import Transmission
+
 @testable import Agent
 
 final class TransmissionDaemon: @unchecked Sendable {
@@ -42,7 +43,8 @@ final class TransmissionDaemon: @unchecked Sendable {
         port = Self.freePort()
         var settings: [String: Value] = [
             "rpc-bind-address": "127.0.0.1", "rpc-port": .int(Int64(port)), "rpc-whitelist-enabled": false,
-            "rpc-authentication-required": .bool(account != nil), "download-dir": .string(directory.path + "/downloads"),
+            "rpc-authentication-required": .bool(account != nil),
+            "download-dir": .string(directory.path + "/downloads"),
             "incomplete-dir-enabled": false, "dht-enabled": false, "lpd-enabled": false, "pex-enabled": false,
             "utp-enabled": false, "port-forwarding-enabled": false, "peer-port": .int(Int64(Self.freePort())),
             "bind-address-ipv4": "127.0.0.1",

@@ -6,6 +6,7 @@ import Seedbox
 import Testing
 import Transmission
 import Wire
+
 @testable import Agent
 
 /// The whole agent against the real daemon that Debian installs.
@@ -209,7 +210,10 @@ import Wire
             try await mirror.until { $0.table != nil }
             let position = try #require(mirror.table?.position)
             func label(_ text: String) async throws {
-                _ = try await connection.call("torrent.set", ["hashes": [.string(hash.hex)], "labels": [.string(text)]])
+                _ = try await connection.call(
+                    "torrent.set",
+                    ["hashes": [.string(hash.hex)], "labels": [.string(text)]]
+                )
                 try await mirror.until { $0.table?.torrents[hash]?[.labels] == [.string(text)] }
             }
             // Meanwhile this one takes nothing.

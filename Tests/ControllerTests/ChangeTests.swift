@@ -64,38 +64,41 @@ private func answers(
 }
 
 @Suite struct ChangeTests {
-    @Test(arguments: [
-        (["start", "aaaa"], "torrent.start", ["hashes": [.string(hash)]]),
-        (["start", "--now", "One"], "torrent.start_now", ["hashes": [.string(hash)]]),
-        (["stop", "label:x"], "torrent.stop", ["hashes": [.string(hash), .string(other)]]),
-        (["verify", "all"], "torrent.verify", ["hashes": [.string(hash), .string(other)]]),
-        (["reannounce", "bbbb"], "torrent.reannounce", ["hashes": [.string(other)]]),
-        (["queue", "top", "Two"], "torrent.queue", ["hashes": [.string(other)], "to": "top"]),
-        (
-            ["move", "One", "--to", "/srv/x", "--no-data"], "torrent.move",
-            ["hashes": [.string(hash)], "directory": "/srv/x", "move_data": false]
-        ),
-        (
-            ["remove", "One", "--delete-data"], "torrent.remove", ["hashes": [.string(hash)], "delete_data": true]
-        ),
-        (["rename", "One", "Other"], "torrent.rename", ["hash": .string(hash), "path": "One", "name": "Other"]),
-        (
-            ["set", "One", "-l", "a", "--label", "b", "--ratio", "2.5", "--idle", "none", "--down-limit", "2M"],
-            "torrent.set",
-            [
-                "hashes": [.string(hash)], "labels": ["a", "b"], "ratio_mode": 1, "ratio_limit": 2.5, "idle_mode": 2,
-                "down_limit": 2_000_000,
-            ]
-        ),
-        (
-            ["set", "One", "--no-labels", "--up-limit", "none", "--wanted", "0,2,5-7"], "torrent.set",
-            ["hashes": [.string(hash)], "labels": [], "up_limit": nil, "wanted": [0, 2, 5, 6, 7]]
-        ),
-        (
-            ["session", "set", "alt_speed_enabled=on", "speed-limit-down=1.5M"], "session.set",
-            ["alt_speed_enabled": true, "speed_limit_down": 1_500_000]
-        ),
-    ] as [([String], String, Value)])
+    @Test(
+        arguments: [
+            (["start", "aaaa"], "torrent.start", ["hashes": [.string(hash)]]),
+            (["start", "--now", "One"], "torrent.start_now", ["hashes": [.string(hash)]]),
+            (["stop", "label:x"], "torrent.stop", ["hashes": [.string(hash), .string(other)]]),
+            (["verify", "all"], "torrent.verify", ["hashes": [.string(hash), .string(other)]]),
+            (["reannounce", "bbbb"], "torrent.reannounce", ["hashes": [.string(other)]]),
+            (["queue", "top", "Two"], "torrent.queue", ["hashes": [.string(other)], "to": "top"]),
+            (
+                ["move", "One", "--to", "/srv/x", "--no-data"], "torrent.move",
+                ["hashes": [.string(hash)], "directory": "/srv/x", "move_data": false]
+            ),
+            (
+                ["remove", "One", "--delete-data"], "torrent.remove", ["hashes": [.string(hash)], "delete_data": true]
+            ),
+            (["rename", "One", "Other"], "torrent.rename", ["hash": .string(hash), "path": "One", "name": "Other"]),
+            (
+                ["set", "One", "-l", "a", "--label", "b", "--ratio", "2.5", "--idle", "none", "--down-limit", "2M"],
+                "torrent.set",
+                [
+                    "hashes": [.string(hash)], "labels": ["a", "b"], "ratio_mode": 1, "ratio_limit": 2.5,
+                    "idle_mode": 2,
+                    "down_limit": 2_000_000,
+                ]
+            ),
+            (
+                ["set", "One", "--no-labels", "--up-limit", "none", "--wanted", "0,2,5-7"], "torrent.set",
+                ["hashes": [.string(hash)], "labels": [], "up_limit": nil, "wanted": [0, 2, 5, 6, 7]]
+            ),
+            (
+                ["session", "set", "alt_speed_enabled=on", "speed-limit-down=1.5M"], "session.set",
+                ["alt_speed_enabled": true, "speed_limit_down": 1_500_000]
+            ),
+        ] as [([String], String, Value)]
+    )
     func `a command becomes one verb on the torrents meant`(
         arguments: [String],
         verb: String,
@@ -136,7 +139,8 @@ private func answers(
         try #require(sent.count == 3)
         #expect(
             sent[0]["arguments"] == [
-                "magnet": .string("magnet:?xt=urn:btih:\(hash)"), "paused": true, "labels": ["new"], "directory": "/srv",
+                "magnet": .string("magnet:?xt=urn:btih:\(hash)"), "paused": true, "labels": ["new"],
+                "directory": "/srv",
                 "priority": 1,
             ]
         )
@@ -204,7 +208,10 @@ private func answers(
             return .null
         }
         try await FakeDaemon.with(answers) { daemon in
-            let run = try await CommandRun.farseed(["stop", "-b", "vps", "all", "--timeout", "0.3"], in: daemon.directory)
+            let run = try await CommandRun.farseed(
+                ["stop", "-b", "vps", "all", "--timeout", "0.3"],
+                in: daemon.directory
+            )
             #expect(run.status == Problem.Code.timedOut.exitCode)
             #expect(run.errors.contains("job 7"))
         }
@@ -224,7 +231,10 @@ private func answers(
             return .null
         }
         try await FakeDaemon.with(answers) { daemon in
-            let run = try await CommandRun.farseed(["start", "-b", "vps", "all", "--wait", "seeding"], in: daemon.directory)
+            let run = try await CommandRun.farseed(
+                ["start", "-b", "vps", "all", "--wait", "seeding"],
+                in: daemon.directory
+            )
             #expect(run.status == 0, "\(run.errors)")
             let never = try await CommandRun.farseed(
                 ["start", "-b", "vps", "all", "--wait", "done", "--timeout", "1"],
@@ -289,7 +299,10 @@ private func answers(
             #expect(show.text.contains("1.5 kB"))
             let peers = try await CommandRun.farseed(["peers", "-b", "vps", "One"], in: daemon.directory)
             #expect(peers.text.contains("[::1]:5"))
-            let trackers = try await CommandRun.farseed(["trackers", "-b", "vps", "One", "--json"], in: daemon.directory)
+            let trackers = try await CommandRun.farseed(
+                ["trackers", "-b", "vps", "One", "--json"],
+                in: daemon.directory
+            )
             #expect(try JSON.decode(trackers.text.trimmingCharacters(in: .newlines))["hash"]?.string == hash)
         }
     }

@@ -119,17 +119,22 @@ struct Backend: Sendable {
 
 extension Backend {
     /// The arguments of a procedure with the seedbox's name where the daemon needs it.
-    func arguments(_ arguments: [String: Value]) -> Value {
-        guard way == .daemon, let box else { return .map(arguments) }
-        return .map(arguments.merging(["box": .string(box)]) { own, _ in own })
+    func arguments(_ arguments: [String: Value], _ patience: Duration? = nil) -> Value {
+        guard way == .daemon else { return .map(arguments) }
+        var arguments = arguments
+        if let box { arguments["box"] = .string(box) }
+        if let patience { arguments["patience"] = .int(patience.components.seconds * 1000) }
+        return .map(arguments)
     }
 
     /// What the daemon says of itself and its links; without one, what our own session shows.
     func status() async throws -> DaemonReport { DaemonReport(try await connection.call("status")) }
 
     /// A program on the seedbox; its input and output are lanes 0, 1 and 2.
-    func exec(_ argv: [String]) async throws -> OutgoingCall {
-        try await connection.open("exec", arguments(["argv": .array(argv.map { .string($0) })]))
+    ///
+    /// The daemon waits for the link as long as `patience` lasts.
+    func exec(_ argv: [String], patience: Duration? = nil) async throws -> OutgoingCall {
+        try await connection.open("exec", arguments(["argv": .array(argv.map { .string($0) })], patience))
     }
 
     func watch(_ topics: [String]) async throws -> OutgoingCall {
@@ -137,16 +142,16 @@ extension Backend {
     }
 
     /// All torrents now.
-    func torrents() async throws -> TorrentListing {
+    func torrents(patience: Duration? = nil) async throws -> TorrentListing {
         switch way {
-        case .daemon: try await daemonTorrents()
+        case .daemon: try await daemonTorrents(patience)
         case .agent: try await agentTorrents()
         }
     }
 
     /// The daemon sends what it has, however old, and ends with the link's state.
-    private func daemonTorrents() async throws -> TorrentListing {
-        let call = try await connection.open("torrents", arguments([:]))
+    private func daemonTorrents(_ patience: Duration?) async throws -> TorrentListing {
+        let call = try await connection.open("torrents", arguments([:], patience))
         var mirror = Mirror(epoch: 0)
         for await input in call.events {
             if case .event(let value) = input, let event = Event(value) { _ = mirror.received(event) }

@@ -49,9 +49,39 @@ struct ChangeOptions: ParsableArguments {
         )
     }
 
+    /// The agent answers with a row for each torrent, and an answer must fit one frame of the wire.
+    private static let mostAtOnce = 150
+
     /// Carries one change out on torrents that are there, waits where asked, and tells what became of it.
+    ///
+    /// Many torrents are told in several steps.
     func carryOut(_ change: Change, on torrents: [Torrent], told: String, _ backend: Backend) async throws {
         let began = ContinuousClock.now
+        guard torrents.count > Self.mostAtOnce, change.arguments["hashes"] != nil else {
+            return try await carryOut(change, torrents, told, since: began, backend)
+        }
+        guard key == nil else {
+            throw Problem(
+                .tooLarge,
+                "--key goes with \(Self.mostAtOnce) torrents at most, because more take several steps."
+            )
+        }
+        for start in stride(from: 0, to: torrents.count, by: Self.mostAtOnce) {
+            let some = Array(torrents[start..<min(torrents.count, start + Self.mostAtOnce)])
+            var step = change
+            step.arguments["hashes"] = some.hashes
+            step.targets = some.map(\.hash)
+            try await carryOut(step, some, told, since: began, backend)
+        }
+    }
+
+    private func carryOut(
+        _ change: Change,
+        _ torrents: [Torrent],
+        _ told: String,
+        since began: ContinuousClock.Instant,
+        _ backend: Backend
+    ) async throws {
         let outcome = try await backend.change(change, patience)
         let lines = torrents.map { "\(told) \($0.hash.hex.prefix(8)) \(visible($0.name, atMost: 300))" }
         try await finish(outcome, torrents.map(\.hash), lines: lines, since: began, backend)

@@ -11,7 +11,7 @@ struct ExecCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "exec",
         abstract: "Run a program on the seedbox, with its input, output and exit status here.",
-        usage: "farseed exec [--box <box>] [-n] -- <program> [<argument> ...]",
+        usage: "farseed exec [--box <box>] [-n] [--patience <seconds>] -- <program> [<argument> ...]",
         discussion: """
             The seedbox runs transmission-remote, and whatever else its agent's configuration allows. No shell takes \
             part: the arguments arrive as they are given. The exit status is the program's own, or 128 and the signal's \
@@ -24,6 +24,9 @@ struct ExecCommand: AsyncParsableCommand {
     @Flag(name: [.customShort("n"), .customLong("no-input")], help: "Do not read standard input.")
     var noInput = false
 
+    @Option(name: .long, help: "Seconds to wait for a link that is down; 0 fails at once. Otherwise 60.")
+    var patience: Int?
+
     @Argument(parsing: .captureForPassthrough, help: "The program and its arguments.")
     var argv: [String] = []
 
@@ -31,6 +34,9 @@ struct ExecCommand: AsyncParsableCommand {
     private var command: [String] { argv.first == "--" ? Array(argv.dropFirst()) : argv }
 
     func validate() throws {
+        if let patience, !(0...86_400).contains(patience) {
+            throw ValidationError("--patience takes seconds from 0 to 86400.")
+        }
         if command.isEmpty {
             throw ValidationError("What shall run? For example: farseed exec -- transmission-remote -l")
         }
@@ -42,7 +48,7 @@ struct ExecCommand: AsyncParsableCommand {
         let signals = EndingSignals.stream()
         let status = try await Backend.with(options) { backend in
             try await RemoteProgram(input: input, output: .standard, error: .error, signals: signals)
-                .run(try await backend.exec(command))
+                .run(try await backend.exec(command, patience: patience.map { .seconds($0) }))
         }
         throw ExitCode(status)
     }

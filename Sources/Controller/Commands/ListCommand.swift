@@ -20,10 +20,16 @@ struct ListCommand: AsyncParsableCommand {
     @Option(name: .long, help: "A line per torrent with fields in braces, such as '{hash} {name} {size:h}'.")
     var format: String?
 
+    @Option(name: .long, help: "Seconds to wait for first data while the link is built; 0 fails at once. Otherwise 60.")
+    var patience: Int?
+
     @Argument(help: "Which torrents.")
     var selection: [String] = []
 
     func validate() throws {
+        if let patience, !(0...86_400).contains(patience) {
+            throw ValidationError("--patience takes seconds from 0 to 86400.")
+        }
         if let format {
             if output.notation != nil { throw ValidationError("--format does not go with --json or --yaml.") }
             do { _ = try LineTemplate(format) } catch { throw ValidationError(error.description) }
@@ -32,7 +38,7 @@ struct ListCommand: AsyncParsableCommand {
 
     func run() async throws {
         let selections = try selection.map { text throws(Problem) in try TorrentSelection(text) }
-        let listing = try await Backend.with(options) { try await $0.torrents() }
+        let listing = try await Backend.with(options) { try await $0.torrents(patience: patience.map { .seconds($0) }) }
         var torrents = listing.sorted
         if !selections.isEmpty { torrents = try TorrentSelection.torrents(selections, in: torrents) }
         if let notation = output.notation {

@@ -61,3 +61,13 @@ struct Box: Service {
         }
     }
 }
+
+extension Box: AgentReach {
+    var name: String { mirror.name }
+
+    var torrents: [InfoHash: Torrent] { mirror.view.table.torrents }
+
+    func connection(within patience: Duration) async throws -> CallConnection {
+        try await link.connection(within: patience)
+    }
+}

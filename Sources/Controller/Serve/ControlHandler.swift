@@ -7,6 +7,7 @@ import Tunnel
 
 struct ControlHandler: CallHandler {
     let boxes: [Box]
+    let desk: JobDesk
 
     func handle(_ call: IncomingCall) async throws -> Value {
         switch call.procedure {
@@ -15,6 +16,8 @@ struct ControlHandler: CallHandler {
         case "watch": return try await watch(call)
         case "exec": return try await relay(call, to: box(call))
         default:
+            // Whoever may open the socket is the owner.
+            if let answer = try await desk.handle(call, who: Owner.name, origin: "control socket") { return answer }
             throw Problem(
                 .unknownProcedure,
                 "The controller knows no procedure of the name asked for; the command line and the controller are "

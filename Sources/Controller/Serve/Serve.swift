@@ -1,5 +1,6 @@
 /// `farseed serve`: puts the links, the mirrors, the web server and the control socket together and runs them.
 import Foundation
+import Jobs
 import Logging
 import NIOCore
 import NIOPosix
@@ -23,7 +24,10 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     let started = Int64(Date.now.timeIntervalSince1970 * 1000)
     let epoch = try await ledger.nextEpoch(now: started)
 
-    let logins = LoginStore()
+    if try await ledger.accounts.list().isEmpty {
+        _ = try await ledger.accounts.add(Owner.name, password: nil, role: .owner, now: started)
+    }
+    let logins = StoredLogins(ledger: ledger)
     let realm = Realm(group: group, logins: logins, logger: logger)
     let publisher = Publisher(realm: realm)
     let tor = try TunnelSetup.tor(configuration, group: group, logger: logger)
@@ -41,6 +45,9 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     }
     let mirrors = boxes.map(\.mirror)
     publisher.offer(mirrors)
+    let outbox = Outbox(queue: StoreQueue(ledger), executor: AgentExecutor(boxes: boxes), logger: logger)
+    let jobs = JobNews(outbox: outbox, realm: realm)
+    try await jobs.offer(mirrors.map(\.name))
 
     let web = try WebServer(
         configuration: configuration.web.server,
@@ -52,11 +59,11 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     )
     let control = ControlServer(
         path: configuration.controlSocket,
-        handler: ControlHandler(boxes: boxes),
+        handler: ControlHandler(boxes: boxes, desk: JobDesk(outbox: outbox, boxes: boxes)),
         group: group,
         logger: logger
     )
-    var services: [any Service] = [tor, control, web, Greeting(web: web)]
+    var services: [any Service] = [tor, outbox, jobs, control, web, Greeting(web: web)]
     services += boxes
     let running = ServiceGroup(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
     defer {
@@ -72,11 +79,16 @@ private struct Greeting: Service {
     let web: WebServer
 
     func run() async throws {
-        let link = try await web.ownerLink(for: Account(name: "owner", role: .owner))
+        let link = try await web.ownerLink(for: Account(name: Owner.name, role: .owner))
         OutputFile.standard.print("Farseed is up. The page, with a login that works once:\n\(link)")
         // A service that returns ends its group.
         try await gracefulShutdown()
     }
+}
+
+/// The account that is there from the first start.
+enum Owner {
+    static let name = "owner"
 }
 
 extension Configuration.Web {

@@ -10,7 +10,7 @@ struct CommandRun: Sendable {
     var text: String { String(decoding: output, as: UTF8.self) }
 
     /// The program beside the test's own binary.
-    private static let program: URL = {
+    static let program: URL = {
         let own = URL(filePath: try! FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
         let candidates =
             [own.deletingLastPathComponent()]

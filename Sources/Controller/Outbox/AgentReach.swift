@@ -1,0 +1,14 @@
+/// What the outbox needs of a seedbox: its link, and what is known of its torrents.
+import Calls
+import Seedbox
+
+protocol AgentReach: Sendable {
+    /// Its name in the configuration.
+    var name: String { get }
+
+    /// The live connection; throws the link's problem where there is none in time.
+    func connection(within patience: Duration) async throws -> CallConnection
+
+    /// The torrents as last known.
+    var torrents: [InfoHash: Torrent] { get }
+}

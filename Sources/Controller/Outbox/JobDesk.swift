@@ -1,0 +1,117 @@
+/// Answers the control socket's procedures that have to do with jobs, and passes the agents' own on.
+import Calls
+import Foundation
+import Jobs
+import NIOCore
+import Notation
+import Seedbox
+
+struct JobDesk: Sendable {
+    /// The agent takes no larger .torrent file; the outbox keeps somewhat less.
+    private static let largestUpload = 8 << 20
+    private static let mostJobs: Int64 = 1000
+    /// A question that changes nothing waits for the link no longer than this.
+    private static let patience = Duration.seconds(20)
+    /// What may be asked of an agent by its own name; everything else goes through the outbox.
+    private static let questions: Set<String> = [
+        "torrent.get", "session.get", "session.stats", "session.free_space", "session.port_test",
+    ]
+    /// What the outbox takes.
+    static let verbs: Set<String> = [
+        "torrent.add", "torrent.start", "torrent.start_now", "torrent.stop", "torrent.verify", "torrent.reannounce",
+        "torrent.remove", "torrent.move", "torrent.rename", "torrent.set", "torrent.queue", "session.set",
+        "session.blocklist_update",
+    ]
+
+    let outbox: Outbox
+    let boxes: [any AgentReach]
+
+    /// The answer; nil where the procedure is none of these. `who` and `origin` go into the job.
+    func handle(_ call: IncomingCall, who: String, origin: String) async throws -> Value? {
+        let arguments = call.arguments
+        switch call.procedure {
+        case "submit": return try await submit(call, who: who, origin: origin)
+        case "jobs":
+            var filter = JobFilter(limit: Int(max(1, min(arguments["limit"]?.int ?? 100, Self.mostJobs))))
+            filter.box = arguments["box"]?.string
+            filter.before = arguments["before"]?.int
+            if arguments["open"]?.bool == true { filter.states = Set(JobState.Name.allCases.filter { !$0.isEnd }) }
+            return ["jobs": .array(try await outbox.jobs(filter).map(\.summary))]
+        case "job": return try await outbox.job(Self.id(arguments)).value
+        case "job.cancel": return try await outbox.cancel(Self.id(arguments), by: who).value
+        case "job.undo":
+            return try await outbox.undo(arguments["id"]?.int, who: who, origin: origin).value
+        case let question where Self.questions.contains(question):
+            var rest = arguments.map ?? [:]
+            let reach = try reach(rest.removeValue(forKey: "box")?.string)
+            rest["patience"] = nil
+            return try await reach.connection(within: Self.patience).call(question, .map(rest))
+        default: return nil
+        }
+    }
+
+    private func submit(_ call: IncomingCall, who: String, origin: String) async throws -> Value {
+        let asked = call.arguments
+        let reach = try reach(asked["box"]?.string)
+        guard let verb = asked["verb"]?.string, Self.verbs.contains(verb) else {
+            throw Problem(.badRequest, "`verb` is none that the outbox takes.")
+        }
+        var arguments = asked["arguments"]?.map ?? [:]
+        if asked["upload"]?.bool == true { arguments["metainfo"] = .bytes(try await Self.upload(call)) }
+        let named = asked["targets"]?.array ?? []
+        let targets = named.compactMap { $0.string.flatMap(InfoHash.init) }
+        guard targets.count == named.count else { throw Problem(.badRequest, "`targets` are info hashes.") }
+        // Fails now where the link is down, before anything is kept.
+        if asked["queue"]?.bool == false { _ = try await reach.connection(within: .zero) }
+        let job = try await outbox.submit(
+            JobRequest(
+                box: reach.name,
+                verb: verb,
+                arguments: .map(arguments),
+                targets: targets,
+                who: who,
+                origin: origin,
+                key: asked["key"]?.string,
+                expiry: asked["expiry"]?.int.map { .seconds($0) }
+            )
+        )
+        try await call.emit(job.summary)
+        guard asked["wait"]?.bool == true else { return job.value }
+        // Whoever gives up only stops waiting; the job goes on.
+        return try await outbox.ended(job.id).value
+    }
+
+    private static func upload(_ call: IncomingCall) async throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        for await input in call.inputs {
+            switch input {
+            case .data(0, let piece):
+                guard bytes.count + piece.readableBytes <= largestUpload else {
+                    throw Problem(.tooLarge, "A .torrent file of more than \(largestUpload >> 20) MiB is not kept.")
+                }
+                bytes.append(contentsOf: piece.readableBytesView)
+            case .end(0): return bytes
+            case .data, .end, .event: break
+            }
+        }
+        throw Problem(.cancelled, "The .torrent file did not come whole.")
+    }
+
+    private static func id(_ arguments: Value) throws -> Int64 {
+        guard let id = arguments["id"]?.int else { throw Problem(.badRequest, "`id` is a job's number.") }
+        return id
+    }
+
+    /// The box of that name, or the only one.
+    private func reach(_ name: String?) throws -> any AgentReach {
+        let names = boxes.map(\.name).joined(separator: ", ")
+        guard let name else {
+            if boxes.count == 1 { return boxes[0] }
+            throw Problem(.ambiguous, "There are \(boxes.count) seedboxes: say which by --box. Known: \(names).")
+        }
+        guard let reach = boxes.first(where: { $0.name == name }) else {
+            throw Problem(.notFound, "The controller knows no seedbox of that name. Known: \(names).")
+        }
+        return reach
+    }
+}

@@ -1,0 +1,80 @@
+/// The outbox over WAMP: the topic `farseed.jobs`, and the verbs that a page may call.
+import Jobs
+import Notation
+import Seedbox
+import ServiceLifecycle
+import Synchronization
+import WAMP
+import Web
+
+final class JobNews: Service {
+    private let outbox: Outbox
+    private let realm: Realm
+    /// The newest jobs by number, as they are retained for who subscribes.
+    private let known = Mutex<[Int64: Value]>([:])
+
+    private static let topic = "farseed.jobs"
+    /// Jobs that a subscriber gets first; older ones are asked for by `farseed jobs`.
+    private static let mostKnown = 200
+
+    init(outbox: Outbox, realm: Realm) {
+        self.outbox = outbox
+        self.realm = realm
+    }
+
+    /// Registers `farseed.<box>.<verb>`: the command is on disk when the caller gets its job.
+    func offer(_ boxes: [String]) async throws {
+        note(try await outbox.jobs(JobFilter(limit: Self.mostKnown)))
+        realm.retain(Self.topic) { [weak self] _ in
+            self.map { ["jobs": .array($0.known.withLock { $0.sorted { $0.key > $1.key }.map(\.value) })] }
+        }
+        for box in boxes {
+            for verb in JobDesk.verbs {
+                realm.register("farseed.\(box).\(verb)") { [outbox] call in
+                    do {
+                        return try await Self.submit(verb, to: box, call, outbox).summary
+                    } catch let problem as Problem {
+                        throw RealmError(code: problem.code.rawValue, message: problem.message)
+                    }
+                }
+            }
+        }
+    }
+
+    private static func submit(_ verb: String, to box: String, _ call: RealmCall, _ outbox: Outbox) async throws -> Job {
+        var arguments = call.payload.kwargs
+        let named = (arguments["hashes"]?.array ?? []) + (arguments["hash"].map { [$0] } ?? [])
+        let targets = named.compactMap { $0.string.flatMap(InfoHash.init) }
+        guard targets.count == named.count else {
+            throw Problem(.badRequest, "`hashes` holds what is no info hash; give 40 or 64 hex digits each.")
+        }
+        let key = arguments.removeValue(forKey: "key")?.string
+        return try await outbox.submit(
+            JobRequest(
+                box: box,
+                verb: verb,
+                arguments: .map(arguments),
+                targets: targets,
+                who: call.caller.authid,
+                origin: "page",
+                key: key
+            )
+        )
+    }
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { [self] in
+            for await jobs in outbox.changes() {
+                note(jobs)
+                realm.publish(Self.topic, ["jobs": .array(jobs.map(\.summary))])
+            }
+        }
+    }
+
+    private func note(_ jobs: [Job]) {
+        known.withLock { known in
+            for job in jobs { known[job.id] = job.summary }
+            for id in known.keys.sorted().dropLast(Self.mostKnown) { known[id] = nil }
+        }
+    }
+}

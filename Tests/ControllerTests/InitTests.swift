@@ -1,0 +1,160 @@
+/// `farseed init` and `farseed doctor`.
+import Foundation
+import Notation
+import Seedbox
+import Testing
+
+@testable import Controller
+
+private let onion = "2gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid.onion"
+
+private func withDirectory(_ body: (URL) async throws -> Void) async throws {
+    let directory = FileManager.default.temporaryDirectory.appending(path: "farseed-\(UUID().uuidString.prefix(8))")
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: directory) }
+    try await body(directory)
+}
+
+@Suite struct InitTests {
+    @Test func `init writes a configuration that is in order, and a key that OpenSSH reads`() async throws {
+        try await withDirectory { directory in
+            let config = directory.appending(path: "new/farseed.toml").path
+            let arguments = [
+                "init", "--config", config, "--name", "vps", "--address", onion, "--user", "seedbox", "--host-key",
+                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g",
+            ]
+            let run = try await CommandRun.farseed(arguments, in: directory)
+            #expect(run.status == 0, "\(run.errors)")
+            let check = try await CommandRun.farseed(["config", "check", "--config", config], in: directory)
+            #expect(check.status == 0, "\(check.errors)")
+
+            let key = directory.appending(path: "new/farseed_vps").path
+            let publicLine = try String(contentsOfFile: key + ".pub", encoding: .utf8)
+            #expect(
+                run.text.contains("echo '\(publicLine.trimmingCharacters(in: .newlines))' | ./farseed-agent authorize")
+            )
+            let mode = try FileManager.default.attributesOfItem(atPath: key)[.posixPermissions] as? Int
+            #expect(mode == 0o600)
+            #expect(try await Self.keygen(["-y", "-f", key]) == publicLine)
+
+            // A second time nothing is replaced, and with --force the key stays.
+            let again = try await CommandRun.farseed(arguments, in: directory)
+            #expect(again.status == Problem.Code.conflict.exitCode)
+            let forced = try await CommandRun.farseed(arguments + ["--force"], in: directory)
+            #expect(forced.status == 0, "\(forced.errors)")
+            #expect(try String(contentsOfFile: key + ".pub", encoding: .utf8) == publicLine)
+            #expect(forced.text.contains(publicLine.split(separator: " ")[1]))
+        }
+    }
+
+    @Test(
+        arguments: [
+            (["--address", "\(onion.dropFirst())"], "there must be 56"), ([], "--address is missing"),
+            (["--address", onion, "--name", "VPS"], "--name"),
+            (["--address", onion, "--host-key", "x"], "no host key"),
+        ] as [([String], String)]
+    )
+    func `what is wrong is told before anything is written`(arguments: [String], words: String) async throws {
+        try await withDirectory { directory in
+            let config = directory.appending(path: "farseed.toml").path
+            let run = try await CommandRun.farseed(["init", "--config", config] + arguments, in: directory)
+            #expect(run.status == 64)
+            #expect(run.errors.contains(words), "\(run.errors)")
+            #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path).isEmpty)
+        }
+    }
+
+    @Test func `a configuration without host key says how to get it`() throws {
+        let draft = ConfigurationDraft(
+            name: "vps",
+            address: onion,
+            port: 22,
+            user: "a\"b",
+            hostKey: nil,
+            clientAuth: "x.auth_private",
+            socks: "unix:/run/tor/socks",
+            listen: "127.0.0.1:0",
+            key: "/k"
+        )
+        #expect(throws: ConfigurationFaults.self) { try draft.check(path: "/x") }
+        var good = draft
+        good.user = "seedbox"
+        try good.check(path: "/x")
+        #expect(good.steps(path: "/x", publicKey: "k").contains { $0.contains("`host-key`") })
+    }
+
+    @Test func `damaged keys are no keys`() {
+        let text = KeyFile.privateKey(
+            seed: Array(0..<32),
+            publicKey: Array(32..<64),
+            check: 7,
+            comment: "c"
+        )
+        #expect(KeyFile.publicKey(in: text) == Array(32..<64))
+        for end in stride(from: 0, to: text.count, by: 3) {
+            let key = KeyFile.publicKey(in: String(text.prefix(end)))
+            #expect(key == nil || key == Array(32..<64))
+        }
+    }
+
+    private static func keygen(_ arguments: [String]) async throws -> String {
+        let process = Process()
+        process.executableURL = URL(filePath: "/usr/bin/ssh-keygen")
+        process.arguments = arguments
+        let output = Pipe()
+        process.standardOutput = output
+        do {
+            try process.run()
+        } catch {
+            Issue.record("ssh-keygen is missing: apt-get install openssh-client")
+            return ""
+        }
+        let data = try output.fileHandleForReading.readToEnd() ?? Data()
+        process.waitUntilExit()
+        return String(decoding: data, as: UTF8.self)
+    }
+}
+
+@Suite struct DoctorTests {
+    @Test func `each hop is told with its time, and the first that fails with what to do`() {
+        let trace = HopTrace()
+        var status = LinkStatus(state: "connecting")
+        status[.tor] = .init(.up, "bootstrapped 100 %")
+        trace.note(status)
+        status[.circuit] = .init(.up)
+        trace.note(status)
+        var report = DoctorReport()
+        report.box = "vps"
+        report.passed("configuration", "/etc/farseed/farseed.toml")
+        report.reached(trace, arrived: false)
+        report.failed(Problem(.hostKeyMismatch, "The host key is another one."))
+        #expect(report.steps.map(\.hop) == ["configuration", "tor", "circuit", "ssh"])
+        #expect(report.steps.map(\.isPassed) == [true, true, true, false])
+        #expect(report.value["ok"] == false)
+        #expect(report.value["problem"]?["code"] == "host-key-mismatch")
+        #expect(report.value["hops"]?.array?[1]["detail"] == "bootstrapped 100 %")
+        #expect(report.lines(on: .none).count == 4)
+    }
+
+    @Test func `a session that stands has crossed every hop`() {
+        var report = DoctorReport()
+        report.reached(HopTrace(), arrived: true)
+        #expect(report.steps.map(\.hop) == ["tor", "circuit", "ssh", "agent"])
+        #expect(report.value["ok"] == true)
+    }
+
+    @Test func `without a configuration the doctor says how to get one`() async throws {
+        try await withDirectory { directory in
+            let run = try await CommandRun.farseed(["doctor", "--json"], in: directory)
+            #expect(run.status == Problem.Code.configurationInvalid.exitCode)
+            #expect(run.errors.contains("farseed init"))
+            let value = try JSON.decode(run.text.trimmingCharacters(in: .newlines))
+            #expect(value["ok"] == false)
+        }
+    }
+
+    @Test func `every code belongs to a hop`() {
+        let hops = Set(Problem.Code.allCases.map(DoctorReport.hop))
+        #expect(hops.isSuperset(of: ["configuration", "tor", "circuit", "ssh", "agent", "transmission"]))
+    }
+}

@@ -74,7 +74,11 @@ let package = Package(
             dependencies: ["Seedbox", "Notation", crypto, cryptoExtras, grdb],
             swiftSettings: strict
         ),
-        .target(name: "Jobs", dependencies: ["Store", "Seedbox", "Notation", logging, lifecycle], swiftSettings: strict),
+        .target(
+            name: "Jobs",
+            dependencies: ["Store", "Seedbox", "Notation", logging, lifecycle],
+            swiftSettings: strict
+        ),
         .target(name: "WAMP", dependencies: ["Notation"], swiftSettings: strict),
         .target(
             name: "Web",

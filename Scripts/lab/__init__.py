@@ -18,7 +18,6 @@ import threading
 import time
 from pathlib import Path
 
-from . import namespace
 from .processes import LabError
 from .transmission import forget_sessions
 
@@ -78,6 +77,9 @@ class Lab:
         self.directory.mkdir(parents=True, exist_ok=True)
         if len(str(self.directory)) > LONGEST_DIRECTORY:
             raise LabError(f"The path {self.directory} is too long for unix sockets; set TMPDIR to a shorter one.")
+        # Here, since the same module is the main program of process 1 inside.
+        from . import namespace
+
         self.process, self.socket = namespace.enter(self.directory)
         self.reader = self.socket.makefile("r", encoding="utf-8")
         try:

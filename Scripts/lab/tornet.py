@@ -29,6 +29,8 @@ VOTE_LEAD = 1
 #: How many votes may fail before the start is given up.
 VOTES = 6
 
+#: How long one connection may take on a network without delay, in seconds.
+ATTEMPT = 8
 #: How long each phase may take, in seconds; generous, since test machines are busy.
 PATIENCE = 90
 
@@ -195,14 +197,18 @@ Log [rend]info file {self.directory / name / 'rend.log'}
 
     def _wait_answer(self, server, host, seconds):
         attempts = []
+        # Tor itself would try for two minutes; new credentials, and with them new circuits, are sooner there.
+        patience = ATTEMPT + 0.1 * self.delay_ms
 
         def answer():
             attempts.append(None)
             try:
-                with socks.connect(f"unix:{server}", host, 22, f"lab{len(attempts)}") as stream:
+                user = f"lab{len(attempts)}"
+                with socks.connect(f"unix:{server}", host, 22, user, timeout=patience) as stream:
                     return stream.recv(64)
             except OSError as error:
                 attempts[-1] = error
+                print(f"attempt {len(attempts)} to reach {host[:8]}: {error}", flush=True)
                 return None
 
         try:

@@ -1,8 +1,8 @@
 /// An agent that has greeted: the calls to it and the SSH connection below them, which live and end together.
 package import Calls
 import NIOCore
-package import Seedbox
 import SSH
+package import Seedbox
 import Synchronization
 package import Wire
 

@@ -50,7 +50,9 @@ package struct ControlPort: Sendable {
         }
     }
 
-    private func authenticate(_ replies: inout Replies, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>) async throws {
+    private func authenticate(_ replies: inout Replies, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>)
+        async throws
+    {
         let reply: ControlReply
         switch credential {
         case .password(let password):
@@ -87,7 +89,10 @@ package struct ControlPort: Sendable {
     }
 
     private func refused(_ reply: ControlReply) -> Problem {
-        Problem(.notPermitted, "Tor's control port refuses what was asked of it (\(reply.code)). Check its credentials.")
+        Problem(
+            .notPermitted,
+            "Tor's control port refuses what was asked of it (\(reply.code)). Check its credentials."
+        )
     }
 
     private func ask(

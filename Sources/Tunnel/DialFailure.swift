@@ -1,7 +1,7 @@
 /// Why an attempt failed, how far it had come, and what the link does about it.
 import Calls
-package import Seedbox
 import SSH
+package import Seedbox
 
 package struct DialFailure: Error, Sendable, Hashable {
     package var problem: Problem

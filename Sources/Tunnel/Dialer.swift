@@ -3,8 +3,8 @@ import Calls
 import Logging
 package import NIOCore
 import NIOPosix
-import Seedbox
 import SSH
+import Seedbox
 import Wire
 
 /// One attempt; everything that goes wrong is a `DialFailure` with a `Problem` and what to do about it.

@@ -45,7 +45,9 @@ struct LinkView {
     ]
 
     private var name: String {
-        guard case .waitingForTor = machine.state, let news = tor.news, news.bootstrap < 100 else { return machine.name }
+        guard case .waitingForTor = machine.state, let news = tor.news, news.bootstrap < 100 else {
+            return machine.name
+        }
         return "bootstrapping"
     }
 
@@ -64,7 +66,9 @@ struct LinkView {
     }
 
     private var torHop: LinkStatus.HopStatus {
-        if tor.isStarting { return .init(tor.problem == nil ? .waiting : .down, tor.problem == nil ? "starting" : "ended") }
+        if tor.isStarting {
+            return .init(tor.problem == nil ? .waiting : .down, tor.problem == nil ? "starting" : "ended")
+        }
         if let news = tor.news {
             if news.bootstrap < 100 {
                 return .init(.waiting, "bootstrapped \(news.bootstrap) %, \(Self.plain(news.phase))")

@@ -159,7 +159,8 @@ package struct TorChild: Sendable {
         let bytes = try SmallFile.read(authorization.secretFile, atMost: Self.mostSecret)
         let text = String(decoding: bytes, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
         let secret = text.split(separator: ":").last.map(String.init) ?? ""
-        guard secret.utf8.count == 52, secret.uppercased().utf8.allSatisfy({ (65...90).contains($0) || (50...55).contains($0) })
+        guard secret.utf8.count == 52,
+            secret.uppercased().utf8.allSatisfy({ (65...90).contains($0) || (50...55).contains($0) })
         else {
             throw Problem(
                 .secretUnreadable,

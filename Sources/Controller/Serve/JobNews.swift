@@ -41,7 +41,8 @@ final class JobNews: Service {
         }
     }
 
-    private static func submit(_ verb: String, to box: String, _ call: RealmCall, _ outbox: Outbox) async throws -> Job {
+    private static func submit(_ verb: String, to box: String, _ call: RealmCall, _ outbox: Outbox) async throws -> Job
+    {
         var arguments = call.payload.kwargs
         let named = (arguments["hashes"]?.array ?? []) + (arguments["hash"].map { [$0] } ?? [])
         let targets = named.compactMap { $0.string.flatMap(InfoHash.init) }

@@ -31,7 +31,7 @@ struct AgentConfiguration: Sendable, Hashable {
         /// Bytes of standard output and error together.
         var output: Int64 = 64 << 20
         /// Programs at the same time.
-        var count = 16
+        var count = 64
     }
 
     struct DiskGuard: Sendable, Hashable {

@@ -65,7 +65,7 @@ struct StateDirectory: Sendable {
             throw Problem(
                 .controllerOutdated,
                 "A newer controller (epoch \(known)) has used this seedbox; this one (epoch \(epoch)) may hold old commands. "
-                    + "Stop it, or take over with it by `farseed takeover`."
+                    + "Stop it; or, to go on with it, stop the newer one and start this one again."
             )
         }
         guard epoch > known else { return }

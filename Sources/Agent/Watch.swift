@@ -19,6 +19,9 @@ struct Watch {
     /// Bytes of one event, by estimate; a frame holds 256 KiB.
     static let largestEvent = 200_000
 
+    /// The longest wait for a fresh look at the daemon; after it the last known state is told.
+    static let patience = Duration.seconds(3)
+
     private let call: IncomingCall
     private let core: AgentCore
     private let topics: Topics
@@ -74,6 +77,13 @@ struct Watch {
         defer {
             core.source.unsubscribe(listener)
             core.host.unsubscribe(hostListener)
+        }
+        // What nobody watched may be half a minute old; a daemon that does not answer holds nobody up for long.
+        let look = core.source.freshLook
+        let deadline = ContinuousClock.now + Self.patience
+        while !core.source.isOver(look: look), ContinuousClock.now < deadline {
+            await bell.wait(upTo: deadline - .now)
+            try Task.checkCancellation()
         }
         while true {
             try await call.ready()

@@ -38,6 +38,9 @@ package final class CallConnection: Sendable {
         self.state = Mutex(state)
     }
 
+    /// True once the connection has ended, for whatever reason; every further call on it fails.
+    package var isOver: Bool { locked { $0.end != nil } }
+
     /// The peer's greeting; throws as `run()` does where none comes.
     package func peerHello() async throws -> Hello {
         try await attempting { state in

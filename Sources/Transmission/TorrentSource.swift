@@ -13,6 +13,11 @@ package final class TorrentSource: Sendable {
         var sessionVersion = 0
         var listeners: [Int: Wakeup] = [:]
         var nextListener = 0
+        /// Looks at the daemon are numbered from 1; the newest that has begun, and the newest that is over.
+        var looksBegun = 0
+        var looksOver = 0
+        /// When the newest look was over; long ago before the first.
+        var lookedAt = Int64.min / 2
     }
 
     private let client: RPCClient
@@ -118,6 +123,20 @@ package final class TorrentSource: Sendable {
         }
     }
 
+    /// How old what is known may be to a watcher that has just come.
+    package static let freshness = Duration.seconds(2)
+
+    /// The look after which what is known is fresh to a watcher that comes now: nobody may have watched for a while.
+    package var freshLook: Int {
+        state.withLock { state in
+            let (seconds, _) = Self.freshness.components
+            return now - state.lookedAt <= seconds * 1000 ? state.looksOver : state.looksBegun + 1
+        }
+    }
+
+    /// True once a look of this number, or a later one, is over; every look's end rings the watchers' bells.
+    package func isOver(look: Int) -> Bool { state.withLock { $0.looksOver >= look } }
+
     // The asking.
 
     private var now: Int64 {
@@ -127,7 +146,11 @@ package final class TorrentSource: Sendable {
 
     private func ask(_ request: Watcher.Request) async {
         // Unstructured: it only speaks up when the answer is late, and is called off when it is there.
-        let lateAfter = state.withLock { $0.watcher.lateAfter }
+        let (lateAfter, look) = state.withLock { state in
+            state.looksBegun += 1
+            return (state.watcher.lateAfter, state.looksBegun)
+        }
+        defer { lookOver(look) }
         let alarm = Task {
             guard (try? await Task.sleep(for: .milliseconds(lateAfter))) != nil else { return }
             self.publish { watcher, _ in watcher.late() }
@@ -143,6 +166,15 @@ package final class TorrentSource: Sendable {
             guard error.code != .cancelled else { return }
             publish { watcher, now in watcher.failed(error, now: now) }
         }
+    }
+
+    private func lookOver(_ look: Int) {
+        let bells = state.withLock { state in
+            state.looksOver = look
+            state.lookedAt = now
+            return Array(state.listeners.values)
+        }
+        for bell in bells { bell.ring() }
     }
 
     private func answer(to request: Watcher.Request) async throws(TransmissionError) -> Watcher.Answer {

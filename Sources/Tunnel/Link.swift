@@ -25,6 +25,8 @@ package final class Link: Service {
         var timers: [LinkMachine.Timer: Int] = [:]
         var lastTimer = 0
         var torStatus = Tor.Status()
+        /// Attempts that have failed since the start.
+        var failures = 0
         /// Unix milliseconds when the agent was last heard.
         var heardAt: Int64?
         /// The stages that the newest attempt has passed, for the hops.
@@ -90,13 +92,15 @@ package final class Link: Service {
     /// Throws the problem that keeps the link down: at once where only the owner can mend it, else at the end.
     package func connection(within patience: Duration) async throws -> CallConnection {
         let deadline = ContinuousClock.now + patience
+        // An old failure is tried again for this caller before it is believed.
+        let before = state.withLock(\.failures)
         post.yield(.kicked)
         return try await withThrowingTaskGroup(of: CallConnection?.self) { group in
             group.addTask { [self] in
                 for await _ in statuses() {
-                    let (live, failure) = state.withLock { ($0.live, $0.machine.failure) }
+                    let (live, failure, failures) = state.withLock { ($0.live, $0.machine.failure, $0.failures) }
                     if let live { return live.connection }
-                    if let failure, failure.remedy == .tellOwner { throw failure.problem }
+                    if failures > before, let failure, failure.remedy == .tellOwner { throw failure.problem }
                 }
                 throw CancellationError()
             }
@@ -151,6 +155,7 @@ package final class Link: Service {
         case .reached(_, let stage): state.stage = stage
         case .heard: state.heardAt = Wall.milliseconds
         case .ended(let id, _): state.sessions[id] = nil
+        case .failed: state.failures += 1
         case .opened: state.heardAt = Wall.milliseconds
         default: break
         }

@@ -324,7 +324,10 @@ package struct LinkMachine: Sendable {
 
     /// The session is no more: a rival goes on in its place, or one is begun.
     private mutating func over(_ live: Live, _ problem: Problem, at now: Duration) -> [Action] {
-        failure = DialFailure(problem, .newCircuit, at: .handshake)
+        let failure =
+            problem.code == .connectionLost
+            ? DialFailure(problem, .newCircuit, at: .handshake) : DialFailure(problem, at: .greeting)
+        self.failure = failure
         let timers: [Action] = [.cancel(.ping), .cancel(.suspect), .cancel(.dead)]
         if case .suspect(_, let rival?) = state {
             state = .attempting(rival)
@@ -332,6 +335,12 @@ package struct LinkMachine: Sendable {
         }
         state = .backingOff(isLoss: true)
         // Also where nothing stands against it, so that the loss is a state of its own that is seen.
-        return timers + [.set(.retry, spacing(at: now) ?? .zero)]
+        let least = spacing(at: now) ?? .zero
+        // What the agent said in its goodbye, it says again to the next session that comes at once.
+        switch failure.remedy {
+        case .tellOwner: return timers + [.set(.retry, timing.retryFault)]
+        case .backOff: return timers + [.set(.retry, max(least, timing.retryFirst))]
+        case .newCircuit: return timers + [.set(.retry, least)]
+        }
     }
 }

@@ -1,5 +1,6 @@
 /// A tor process of our own: its torrc in a private directory, unix sockets only, ended with us.
 import Foundation
+import Glibc
 import Logging
 import NIOCore
 import Seedbox
@@ -66,6 +67,8 @@ package struct TorChild: Sendable {
     /// Runs tor until it ends or the task is cancelled; throws a `Problem` that says why it ended.
     func run(group: any EventLoopGroup, logger: Logger, _ told: (TorNews) -> Void) async throws {
         let program = try locate()
+        let lock = try lockDirectory()
+        defer { close(lock) }
         try writeFiles()
         let log = TorLog()
         let process = try start(program, log)
@@ -98,6 +101,32 @@ package struct TorChild: Sendable {
     }
 
     // MARK: Files
+
+    /// One tor for a directory: a second one would take the first one's sockets and keys away. Free again when closed.
+    private func lockDirectory() throws -> Int32 {
+        // Where it cannot be made, the lock says so.
+        try? FileManager.default.createDirectory(
+            atPath: directory,
+            withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700]
+        )
+        let lock = open(directory + "/lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard lock >= 0 else {
+            throw Problem(
+                .torFailed,
+                "Tor's files cannot be written to its directory in the state directory. Check space and permissions."
+            )
+        }
+        guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+            close(lock)
+            throw Problem(
+                .torFailed,
+                "Another farseed command runs a tor of its own in this state directory. This one waits for it; run "
+                    + "`farseed serve` to share one."
+            )
+        }
+        return lock
+    }
 
     private func writeFiles() throws {
         let authDirectory = directory + "/onion-auth"

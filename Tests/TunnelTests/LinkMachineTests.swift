@@ -194,6 +194,16 @@ import Testing
         #expect(story.tell(.timer(.retry), after: .zero) == [.cancel(.retry), .attempt(2, address: 0)])
     }
 
+    @Test("After an agent's goodbye it is not called again at once, and seldom where only the owner can mend it")
+    func goodbye() {
+        for (code, pause) in [(Problem.Code.agentFailed, 1), (.controllerOutdated, 60)] {
+            var story = Story.live()
+            let actions = story.tell(.ended(1, Problem(code, "Goodbye.")))
+            #expect(actions.last == .set(.retry, .seconds(pause)))
+            #expect(story.machine.failure?.stage == .greeting)
+        }
+    }
+
     @Test("Two attempts never begin within half a second")
     func spacing() {
         var story = Story()

@@ -37,6 +37,8 @@ struct Box: Service {
             } catch let problem as Problem where problem.code == .connectionLost {
                 return
             } catch {
+                // A goodbye has the agent's own reason, but it is the end of the connection all the same.
+                if connection.isOver { return }
                 logger.warning("The agent ended the watch", metadata: ["error.type": "\(type(of: error))"])
                 try? await Task.sleep(for: Self.watchAgainAfter)
             }

@@ -9,30 +9,43 @@ import ServiceLifecycle
 import Wire
 
 struct ControlServer: Service {
-    let path: String
-    let handler: ControlHandler
-    let group: any EventLoopGroup
-    let logger: Logger
+    private let path: String
+    private let listener: NIOAsyncChannel<ChannelByteStream, Never>
+    private let handler: ControlHandler
+    private let logger: Logger
 
-    /// Connections at once; a command line uses one.
-    private static let mostConnections = 256
+    /// Commands that may wait to be let in; a command line uses one connection.
+    private static let backlog: Int32 = 256
 
-    /// Listens; fails where another controller does so already.
-    func bind() async throws -> NIOAsyncChannel<ChannelByteStream, Never> {
-        try await refuseSecondController()
+    /// Listens at `path`; fails where another controller does so already.
+    ///
+    /// To be awaited before anything else runs: the process's file mode mask is another one meanwhile.
+    ///
+    /// - Parameter members: the group whose members may connect besides the owner.
+    init(
+        path: String,
+        members: String?,
+        handler: ControlHandler,
+        group: any EventLoopGroup,
+        logger: Logger
+    ) async throws {
+        self.path = path
+        self.handler = handler
+        self.logger = logger
+        try await Self.refuseSecondController(path)
         unlink(path)
         // Nobody but the owner may connect, from the first moment on.
         let mask = umask(0o177)
         defer { umask(mask) }
-        return try await ServerBootstrap(group: group)
-            .serverChannelOption(.backlog, value: Int32(Self.mostConnections))
+        listener = try await ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: Self.backlog)
             .bind(unixDomainSocketPath: path) { ChannelByteStream.install(on: $0) }
+        if let members { try Self.admit(members, to: path) }
     }
 
     func run() async throws {
-        let server = try await bind()
         defer { unlink(path) }
-        try await server.executeThenClose { connections in
+        try await listener.executeThenClose { connections in
             try await withThrowingDiscardingTaskGroup { tasks in
                 for try await stream in connections.cancelOnGracefulShutdown() {
                     tasks.addTask {
@@ -54,7 +67,18 @@ struct ControlServer: Service {
         }
     }
 
-    private func refuseSecondController() async throws {
+    private static func admit(_ members: String, to path: String) throws {
+        guard let entry = getgrnam(members), chown(path, uid_t.max, entry.pointee.gr_gid) == 0, chmod(path, 0o660) == 0
+        else {
+            throw Problem(
+                .configurationInvalid,
+                "The control socket cannot be given to the `group` of [control]: there is no such group, or this user "
+                    + "is not in it. Correct it in farseed.toml."
+            )
+        }
+    }
+
+    private static func refuseSecondController(_ path: String) async throws {
         guard let connection = try? await ControlSocket.connect(path) else { return }
         await connection.close()
         throw Problem(

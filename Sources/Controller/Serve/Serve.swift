@@ -57,8 +57,9 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
         api: MirrorAPI(mirrors: mirrors),
         logger: logger
     )
-    let control = ControlServer(
+    let control = try await ControlServer(
         path: configuration.controlSocket,
+        members: configuration.control.group,
         handler: ControlHandler(boxes: boxes, desk: JobDesk(outbox: outbox, boxes: boxes)),
         group: group,
         logger: logger

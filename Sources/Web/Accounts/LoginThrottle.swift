@@ -20,7 +20,13 @@ final class LoginThrottle: Sendable {
     func mayTry(_ address: String) -> Bool {
         let since = now() - Self.window
         return failures.withLock { failures in
-            guard let past = failures[address] else { return failures.count < Self.addresses }
+            guard let past = failures[address] else {
+                // Nobody new gets as far as `failed` while it is full, so what is over must be forgotten here.
+                if failures.count >= Self.addresses {
+                    failures = failures.filter { $0.value.contains { $0 > since } }
+                }
+                return failures.count < Self.addresses
+            }
             return past.count(where: { $0 > since }) < limit
         }
     }

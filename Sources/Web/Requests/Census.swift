@@ -1,4 +1,5 @@
 /// Counts connections and websockets, so that no address and no user takes them all.
+import Glibc
 import Synchronization
 
 final class Census: Sendable {
@@ -13,6 +14,11 @@ final class Census: Sendable {
     private let state = Mutex(State())
 
     init(_ limits: WebConfiguration.Limits) {
+        var limits = limits
+        // Where every descriptor is taken, accepting spins and nothing else gets one. The other half is for the links,
+        // the database and the commands.
+        let descriptors = sysconf(Int32(_SC_OPEN_MAX))
+        if descriptors > 0 { limits.connections = min(limits.connections, descriptors / 2) }
         self.limits = limits
     }
 

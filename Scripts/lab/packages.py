@@ -15,7 +15,9 @@ BROWSER = ["chromium", "chromium-driver", "python3-selenium", "fonts-dejavu-core
 
 #: What the end-to-end tests need besides.
 TEST = ["python3-pytest", "python3-yaml", "tmux", "strace"]
-GROUPS = {"build": BUILD, "lab": LAB, "browser": BROWSER, "test": TEST}
+#: What the reverse-proxy tests need: one of each kind that Deploy/ has a configuration for.
+PROXIES = ["apache2", "nginx-light", "caddy", "openssl"]
+GROUPS = {"build": BUILD, "lab": LAB, "browser": BROWSER, "test": TEST, "proxies": PROXIES}
 
 #: Exit status of a script that had to stop because packages are missing.
 MISSING = 3
@@ -64,7 +66,8 @@ def privilege():
 
 def install(prefix, packages):
     """Runs apt-get, without questions."""
-    # RUNLEVEL=1 asks the packages not to start tor, sshd and transmission as services; the lab runs its own.
+    # RUNLEVEL=1 asks the packages not to start tor, sshd, transmission and the proxies as services; the lab and the
+    # tests run their own.
     apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "-q"]
     options = ["-o", "DPkg::Lock::Timeout=120", "install", "-y", "--no-install-recommends"]
     # Old package lists are the usual reason for a failure, so it is tried once more with new ones.

@@ -6,17 +6,16 @@ import hashlib
 import http.client
 import json
 import os
-import pathlib
 import random
 import re
-import signal
+import shlex
 import socket
 import ssl
 import struct
 import subprocess
 
 import pytest
-from conftest import ROOT, Home, wait_for
+from conftest import FARSEED, ROOT, wait_for
 from lab.processes import Family, until
 
 DEPLOY = ROOT / "Deploy"
@@ -105,12 +104,12 @@ def caddy(directory, address, plain, tls, common):
 class Front:
     """A proxy in front of a controller that serves, and a client of both."""
 
-    def __init__(self, home, address, plain, tls, certificate):
-        self.home = home
+    def __init__(self, url, log, address, plain, tls, certificate):
+        self.log = log
         self.address, self.plain, self.tls = address, plain, tls
         self.context = ssl.create_default_context(cafile=certificate)
         self.origin = f"https://{NAME}:{tls}"
-        self.direct, self.token = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/#login=(\w+)", home.url).groups()
+        self.direct, self.token = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/#login=(\w+)", url).groups()
 
     def connect(self, source="127.0.0.1"):
         """A TLS connection to the proxy from an address of this machine."""
@@ -145,7 +144,7 @@ class Front:
 
     def saw_failure_of(self, client):
         wait_for(f"a failed login of {client} in the log", lambda: re.search(
-            rf"web\.client={re.escape(client)}\b.*A login failed", self.home.log.read_text()), PATIENCE)
+            rf"web\.client={re.escape(client)}\b.*A login failed", self.log.read_text()), PATIENCE)
 
 
 class Socket:
@@ -213,41 +212,53 @@ class Socket:
         self.close()
 
 
+def start_bound(family, name, argv, **environment):
+    """Starts a child that ends with this process, even where that is killed."""
+    return family.start(name, ["/usr/bin/setpriv", "--pdeathsig", "TERM", "--", *argv],
+                        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **environment})
+
+
+def start_farseed(family, directory):
+    """A controller without a seedbox, started as the unit does, configured as Deploy/README.md says; its address."""
+    config, state = directory / "farseed.toml", directory / "state"
+    state.mkdir(mode=0o700)
+    told = re.search(r"```toml\n(.*?)```", shipped("README.md", (LISTEN, "127.0.0.1:0")), re.DOTALL)[1]
+    # A SOCKS port that nobody asks, as there is no seedbox: it keeps a tor of Farseed's own from starting.
+    config.write_text(told + f'[tor]\nsocks = "unix:{directory}/no-tor"\n')
+    unit = shipped("farseed.service", ("/usr/local/bin/farseed", str(FARSEED)),
+                   ("/etc/farseed/farseed.toml", str(config)), ("$$", "$"))
+    command = re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)[1]
+    controller = start_bound(family, "farseed", shlex.split(command), HOME=str(directory), STATE_DIRECTORY=str(state))
+    login = state / "login"
+    address = until(lambda: login.exists() and re.search(r"^http://.*\n", login.read_text(), re.MULTILINE), PATIENCE,
+                    "the controller telling its address", [controller])
+    return address[0].strip(), controller
+
+
 @pytest.fixture(scope="module", params=[apache, nginx, caddy], ids=lambda make: make.__name__)
 def front(request, tmp_path_factory):
-    """A controller without a seedbox, configured as Deploy/README.md says, and one kind of proxy before it."""
+    """A controller and one kind of proxy before it."""
     directory = tmp_path_factory.mktemp(request.param.__name__)
     address = f"127.{random.randint(64, 250)}.{random.randint(1, 250)}.{random.randint(1, 250)}"
     plain, tls = free_ports(address, 2)
     certificate = make_certificate(directory)
-    config = directory / "farseed.toml"
-    told = re.search(r"```toml\n(.*?)```", shipped("README.md", (LISTEN, "127.0.0.1:0")), re.DOTALL)[1]
-    # A SOCKS port that nobody asks, as there is no seedbox: it keeps a tor of Farseed's own from starting.
-    config.write_text(told + f'[tor]\nsocks = "unix:{directory}/no-tor"\n')
-    home = Home(directory, config)
-    try:
-        home.start()
-        common = [*certificate, (LISTEN, home.url.split("/")[2])]
+    with Family(directory / "logs") as family:
+        url, controller = start_farseed(family, directory)
+        common = [*certificate, (LISTEN, url.split("/")[2])]
         argv, environment = request.param(directory, address, plain, tls, common)
-        with Family(directory / "logs") as family:
-            # Ends with this process, even where that is killed.
-            proxy = family.start("proxy", ["/usr/bin/setpriv", "--pdeathsig", "TERM", "--", *argv],
-                                 env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **environment})
+        proxy = start_bound(family, "proxy", argv, **environment)
 
-            def listening():
-                try:
-                    socket.create_connection((address, plain), PATIENCE).close()
-                    socket.create_connection((address, tls), PATIENCE).close()
-                except OSError:
-                    return False
-                return True
+        def listening():
+            try:
+                socket.create_connection((address, plain), PATIENCE).close()
+                socket.create_connection((address, tls), PATIENCE).close()
+            except OSError:
+                return False
+            return True
 
-            until(listening, PATIENCE, f"{request.param.__name__} listening", [proxy])
-            yield Front(home, address, plain, tls, directory / "fullchain.pem")
-            assert proxy.running, f"the proxy ended by itself:\n{proxy.tail()}"
-    finally:
-        if home.server is not None:
-            home.stop(signal.SIGKILL)
+        until(listening, PATIENCE, f"{request.param.__name__} listening", [proxy])
+        yield Front(url, controller.log, address, plain, tls, directory / "fullchain.pem")
+        assert proxy.running and controller.running, f"one of them ended by itself:\n{family.tails()}"
 
 
 @pytest.fixture(scope="module")
@@ -292,7 +303,7 @@ def test_the_one_time_link_logs_in_once_with_a_cookie_for_tls_alone(front, cooki
     assert {"Secure", "HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; ")[1:]), cookie
     assert front.post("/api/login", {"token": front.token}).status == 401
     assert json.loads(front.ask("GET", "/api/boxes", Cookie=cookie.split(";")[0]).text) == {"boxes": []}
-    assert front.token not in front.home.log.read_text()
+    assert front.token not in front.log.read_text()
 
 
 def test_a_wamp_session_runs_through_the_proxy(front, cookie, request):
@@ -340,7 +351,7 @@ def test_a_client_cannot_forge_its_address_or_scheme_through_the_proxy(front):
     # A client with the address that Farseed trusts must not get the proxy to pass its own words on.
     assert front.fail_login(source="127.0.0.1", **forged) == 401
     front.saw_failure_of("127.0.0.1")
-    assert "203.0.113.1" not in front.home.log.read_text()
+    assert "203.0.113.1" not in front.log.read_text()
 
 
 def test_the_figures_for_loopback_are_not_for_clients_of_the_proxy(front):
@@ -361,7 +372,7 @@ def test_forwarded_fields_count_from_the_proxy_address_and_from_no_other(front):
     origin = front.origin.replace("https", "http")
     assert front.fail_login(source="127.0.0.5", directly=True, **stranger | {"Origin": origin}) == 401
     front.saw_failure_of("127.0.0.5")
-    assert "203.0.113.3" not in front.home.log.read_text()
+    assert "203.0.113.3" not in front.log.read_text()
 
 
 def test_a_logout_ends_the_websocket_behind_the_proxy(front, cookie):

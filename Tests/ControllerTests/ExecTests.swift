@@ -74,10 +74,14 @@ import Testing
     }
 
     @Test func `Ctrl-C ends the program there, and us with 130`() async throws {
-        let process = Mutex<Int32>(0)
+        // The program may ask its daemon before we are told its number.
+        let (processes, started) = AsyncStream<Int32>.makeStream()
         let cancelled = Mutex(false)
         let answer: FakeDaemon.Answer = { call in
-            kill(process.withLock { $0 }, SIGINT)
+            for await process in processes {
+                kill(process, SIGINT)
+                break
+            }
             do {
                 try await Task.sleep(for: .seconds(20))
             } catch {
@@ -88,7 +92,7 @@ import Testing
         }
         try await FakeDaemon.with(["exec": answer]) { daemon in
             let run = try await CommandRun.farseed(["exec", "-b", "vps", "sleep"], in: daemon.directory) { pid in
-                process.withLock { $0 = pid }
+                started.yield(pid)
             }
             #expect(run.status == 130)
         }

@@ -22,6 +22,8 @@ enum WaitGoal: String, Sendable, CaseIterable, ExpressibleByArgument {
 struct TorrentWait: Sendable {
     private let goal: WaitGoal
     private var missing: Set<InfoHash>
+    /// Those that were there at some moment: one just added may not have come home yet.
+    private var seen: Set<InfoHash> = []
 
     init(_ goal: WaitGoal, _ hashes: some Sequence<InfoHash>) {
         self.goal = goal
@@ -32,8 +34,10 @@ struct TorrentWait: Sendable {
     mutating func isOver(_ torrents: [InfoHash: Torrent]) throws(Problem) -> Bool {
         for hash in missing {
             guard let torrent = torrents[hash] else {
+                guard seen.contains(hash) else { continue }
                 throw Problem(.notFound, "Torrent \(hash.hex.prefix(8)) was removed while it was waited for.")
             }
+            seen.insert(hash)
             if goal.isReached(by: torrent) {
                 missing.remove(hash)
             } else if torrent[.error].int == 3 {

@@ -99,13 +99,8 @@ enum ConfigurationFile {
 
     @Sendable static func look(_ path: String) -> FileLook {
         guard access(path, R_OK) == 0 else { return .missing(systemReason(errno)) }
-        // `attributesOfItem` does not follow a link, and a link has no mode of its own.
-        let target = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
-        guard let attributes = try? FileManager.default.attributesOfItem(atPath: target),
-            attributes[.type] as? FileAttributeType == .typeRegular,
-            let mode = attributes[.posixPermissions] as? NSNumber
-        else { return .missing("it is no ordinary file") }
-        return .file(mode: mode.uint32Value & 0o7777)
+        guard let mode = FileMode(path), mode.isRegular else { return .missing("it is no ordinary file") }
+        return .file(mode: mode.permissions)
     }
 }
 

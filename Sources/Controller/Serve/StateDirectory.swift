@@ -18,8 +18,7 @@ enum StateDirectory {
                     + "by XDG_STATE_HOME."
             )
         }
-        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-        guard let mode = attributes?[.posixPermissions] as? NSNumber, mode.uint32Value & 0o022 == 0 else {
+        guard let mode = FileMode(path), mode.permissions & 0o022 == 0 else {
             throw Problem(
                 .configurationInvalid,
                 "Others may write to the state directory \(visible(path)), and so could take the controller over. "

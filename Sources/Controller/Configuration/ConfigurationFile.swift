@@ -1,6 +1,7 @@
 /// Finds `farseed.toml` and the state directory, and reads them from the disk.
 import Foundation
 import Seedbox
+import Store
 
 /// What is known of a file from outside.
 enum FileLook: Sendable, Equatable {

@@ -1,6 +1,7 @@
 /// The directory that holds the database, the control socket and tor's own files.
 import Foundation
 import Seedbox
+import Store
 
 enum StateDirectory {
     /// Makes the directory where it is missing, for its owner alone; refuses one that others may write to.

@@ -2,12 +2,13 @@
 import Glibc
 
 /// By `stat` and not by Foundation's attributes, which also look up the owner's name, and for that ask a name service.
-struct FileMode: Sendable {
-    let isRegular: Bool
-    let permissions: UInt32
+package struct FileMode: Sendable {
+    package let isRegular: Bool
+    /// The last twelve bits.
+    package let permissions: UInt32
 
     /// Follows links; nil where there is no such file, or it may not be looked at.
-    init?(_ path: String) {
+    package init?(_ path: String) {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }
         isRegular = status.st_mode & S_IFMT == S_IFREG

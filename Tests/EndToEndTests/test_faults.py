@@ -119,8 +119,15 @@ def future_agent(tmp_path):
 
 def expect_fault(home, chromium, kind, code):
     """The command line without a controller, then with one, then the page."""
-    result = home.run("list", timeout=ATTEMPT)
-    assert result.returncode == code, (result.returncode, result.stdout, result.stderr)
+    # An agent that nobody watched may notice what befell Transmission only at its next look.
+    seen = []
+
+    def fails_so():
+        seen.append(home.run("list", timeout=ATTEMPT))
+        return seen[-1].returncode == code
+
+    wait_for(f"exit code {code}", fails_so, deadline=ATTEMPT, pause=1)
+    result = seen[-1]
     sentence = result.stderr.strip()
     assert sentence.startswith("farseed: ") and sentence.endswith(".") and len(sentence.splitlines()) == 1, sentence
     assert len(sentence) > 40, "a sentence says what happened, what it means and what to do"
@@ -134,7 +141,9 @@ def expect_fault(home, chromium, kind, code):
     wait_for(f"the page to say {kind}", lambda: (page.problem() or {}).get("code") == kind, ATTEMPT)
     assert page.problem()["text"].strip()
     served = home.run("list", timeout=ATTEMPT)
-    assert served.returncode == code, (served.returncode, served.stderr)
+    # An agent that knew Transmission's torrents has told them: then the last data are shown, with their age and the reason.
+    shows_last = kind.startswith("transmission") and served.returncode == 0 and " old: " in served.stderr
+    assert served.returncode == code or shows_last, (served.returncode, served.stderr)
     assert home.stop() == 0
 
 

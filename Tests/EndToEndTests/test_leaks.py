@@ -19,4 +19,4 @@ def test_nothing_is_reached_but_tor_and_the_controller():
     leaks = [row for row in rows if not row["ok"]]
     assert done.returncode == 0 and not leaks, (leaks, done.stderr)
     assert {row["case"] for row in rows} == HOMES
-    assert all(row["count"] > 0 for row in rows)
+    assert sum(row["count"] for row in rows) > 100, "the scenario did next to nothing"

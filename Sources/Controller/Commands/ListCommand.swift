@@ -56,7 +56,7 @@ struct ListCommand: AsyncParsableCommand {
 extension TorrentListing {
     /// A sentence for data that may be out of date; nil where they are live.
     func staleness(now: Date) -> String? {
-        if let link, !StatusText.isLive(link) {
+        if let link, !StatusText.isLive(link) || link["problem"] != nil {
             let problem = link["problem"].flatMap(Problem.init)?.message
             let reason = problem.map { visible($0) } ?? "the link is being rebuilt."
             guard let at = link["data_at"]?.int else { return "these are old data: \(reason)" }

@@ -15,6 +15,8 @@ PR_SET_CHILD_SUBREAPER = 36
 
 #: How long an ended child may take to obey SIGTERM before it is killed, in seconds.
 PATIENCE = 5.0
+#: How long a short command may take, in seconds.
+COMMAND = 90
 #: How often a wait looks again, in seconds.
 POLL = 0.05
 
@@ -46,6 +48,15 @@ def until(condition, seconds, what, children=(), interval=POLL):
         time.sleep(interval)
 
 
+def run(argv, text=""):
+    """Runs a short command and returns what it printed."""
+    done = subprocess.run([str(word) for word in argv], input=text, capture_output=True, text=True, check=False,
+                          timeout=COMMAND)
+    if done.returncode != 0:
+        raise LabError(f"{Path(argv[0]).name} failed with status {done.returncode}: {done.stderr or done.stdout}")
+    return done.stdout
+
+
 def process_table():
     """All processes visible in /proc as {pid: (parent pid, name, state)}."""
     table = {}
@@ -60,6 +71,12 @@ def process_table():
         state, parent = stat[stat.rindex(")") + 2 :].split()[:2]
         table[int(entry)] = (int(parent), name, state)
     return table
+
+
+def listening(port):
+    """Whether some process in this network namespace listens on the IPv4 port."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
 
 
 def descendants(pid, name=None):

@@ -7,15 +7,15 @@ and 0.3 s that people see on the real network.
 """
 
 import concurrent.futures
+import re
 import signal
-import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
 
 from . import curve25519, socks
-from .processes import LabError, until
+from .processes import LabError, listening, run, until
 from .torrc import AUTHORITY, COMMON, DIST_DELAY, LOCAL, RELAY, VOTE_DELAY, VOTE_INTERVAL
 
 AUTHORITIES = 3
@@ -29,6 +29,8 @@ VOTE_LEAD = 1
 #: How many votes may fail before the start is given up.
 VOTES = 6
 
+#: The bootstrap percentage at which a tor knows the network.
+ENOUGH = 75
 #: How long one connection may take on a network without delay, in seconds.
 ATTEMPT = 8
 #: How long each phase may take, in seconds; generous, since test machines are busy.
@@ -73,6 +75,7 @@ class TorNetwork:
         self._schedule_vote(VOTE_INTERVAL // 2)
         for name in self.authorities:
             self._run_tor(name)
+        self._start_together()
         for i, name in enumerate(self.authorities):
             until(lambda i=i: self._fetch(DIR_BASE + i, "/tor/server/authority"), PATIENCE,
                   f"The start of Tor authority {name}", [self.family.children[name]])
@@ -84,12 +87,12 @@ class TorNetwork:
         self.say("waiting for the relays to learn of each other")
         waiting = self.relays + [f"onion{i}" for i in range(self.onions)]
         for name in waiting:
-            if "(enough_dirinfo): " not in self.family.children[name].text():
+            if not self._bootstrapped(name, ENOUGH):
                 # A HUP resets the back-off after downloads that failed before there was a consensus.
                 self.family.children[name].signal(signal.SIGHUP)
         for name in waiting:
             # Enough to relay and to publish; the exit itself may never find a circuit with an exit other than itself.
-            self._wait_bootstrap(name, "(enough_dirinfo)")
+            self._wait_bootstrap(name, ENOUGH)
         self.say("starting Tor's client")
         self.addresses = [self._hostname(i) for i in range(self.onions)]
         self._write_client_auth()
@@ -108,6 +111,26 @@ class TorNetwork:
                 if attempt == 3:
                     raise
                 self.family.children["client"].kill()
+
+    def _start_together(self):
+        """Holds each authority back until all of them listen.
+
+        A relay that failed to connect to another refuses to extend circuits to it for a minute.
+        """
+        base = LISTEN_BASE if self.delay_ms else OR_BASE
+        held = set()
+
+        def all_listen():
+            for i, name in enumerate(self.authorities):
+                if name not in held and listening(base + i):
+                    self.family.children[name].signal(signal.SIGSTOP)
+                    held.add(name)
+            return len(held) == len(self.authorities)
+
+        children = [self.family.children[name] for name in self.authorities]
+        until(all_listen, PATIENCE, "The start of Tor's authorities", children, 0.01)
+        for child in children:
+            child.signal(signal.SIGCONT)
 
     def _vote(self):
         """Lets the authorities agree on a first consensus once all of them know every relay."""
@@ -134,11 +157,20 @@ class TorNetwork:
         """Writes the authorities' configurations so that the next consensus falls `seconds` from now."""
         offset = int(time.time() + 0.999 + seconds) % VOTE_INTERVAL
         # All but the exit: a client whose only guards include the one exit often cannot build an exit circuit.
-        files = [self.directory / name / "fingerprint" for name in self.authorities + self.relays if name != "exit"]
-        guards = ",".join(path.read_text().split()[1] for path in files if path.exists())
-        lines = f"TestingV3AuthVotingStartOffset {offset}\n" + (f"TestingDirAuthVoteGuard {guards}\n" if guards else "")
+        known = self._fingerprints()
+        guards = ",".join(known[name] for name in known if name != "exit")
+        lines = f"TestingV3AuthVotingStartOffset {offset}\nTestingDirAuthVoteGuard {guards}\n"
+        # New relays advertise next to no bandwidth, and some none: then too few remain that are ever chosen.
+        bandwidths = self.directory / "bandwidths"
+        bandwidths.write_text(f"{int(time.time())}\n" + "".join(f"node_id=${key} bw=1000\n" for key in known.values()))
+        lines += f"V3BandwidthsFile {bandwidths}\n"
         for name in self.authorities:
             self._write_torrc(name, self._relay_torrc(name) + AUTHORITY + lines)
+
+    def _fingerprints(self):
+        """The identities of the authorities, and of the relays that have started, by name."""
+        paths = {name: self.directory / name / "fingerprint" for name in self.authorities + self.relays}
+        return {name: path.read_text().split()[1] for name, path in paths.items() if path.exists()}
 
     def start_client(self):
         """Starts the client again, or for the first time."""
@@ -212,9 +244,9 @@ Log [rend]info file {self.directory / name / 'rend.log'}
                 return None
 
         try:
-            return until(answer, seconds, f"An answer of sshd at {host}", interval=0.2)
+            return until(answer, seconds, f"An answer of sshd at {host}", [self.family.children["client"]], 0.2)
         except LabError as error:
-            raise LabError(f"{error}\nLast attempt: {attempts[-1]}") from None
+            raise LabError(f"{error}\nLast of {len(attempts)} attempts: {attempts[-1]}") from None
 
     # Breaking things, for tests.
 
@@ -315,9 +347,14 @@ Log [rend]info file {self.directory / name / 'rend.log'}
 
     # Watching.
 
-    def _wait_bootstrap(self, name, phase="(done)", seconds=PATIENCE):
-        child = self.family.children[name]
-        until(lambda: f"{phase}: " in child.text(), seconds, f"The bootstrap of Tor's {name}", [child])
+    def _bootstrapped(self, name, percent=100):
+        """Whether a tor has come so far since its log was emptied; it may skip the phases between."""
+        seen = re.findall(r"Bootstrapped (\d+)%", self.family.children[name].text())
+        return any(int(reached) >= percent for reached in seen)
+
+    def _wait_bootstrap(self, name, percent=100, seconds=PATIENCE):
+        until(lambda: self._bootstrapped(name, percent), seconds, f"The bootstrap of Tor's {name}",
+              [self.family.children[name]])
 
     def _start_delay(self):
         if self.delay_ms:
@@ -347,15 +384,6 @@ Log [rend]info file {self.directory / name / 'rend.log'}
         for path in (self.family.logs / f"{name}.log", self.directory / name / "rend.log"):
             if path.exists():
                 path.write_text("")
-
-
-def run(argv, text=""):
-    """Runs a short command and returns what it printed."""
-    done = subprocess.run([str(word) for word in argv], input=text, capture_output=True, text=True, check=False,
-                          timeout=PATIENCE)
-    if done.returncode != 0:
-        raise LabError(f"{Path(argv[0]).name} failed with status {done.returncode}: {done.stderr or done.stdout}")
-    return done.stdout
 
 
 def field(text, start):

@@ -41,6 +41,17 @@ class Swarms:
             complete, len(swarm) - complete, INTERVAL, INTERVAL // 2, len(compact), compact)
 
 
+    def scrape(self, hashes):
+        """The bencoded counts of the torrents asked for."""
+        files = []
+        for info_hash in sorted(hashes):
+            lefts = [left for left, _ in self.peers.get(info_hash, {}).values()]
+            complete = lefts.count(0)
+            files.append(b"20:%sd8:completei%de10:downloadedi0e10:incompletei%dee" % (
+                info_hash.encode("latin-1"), complete, len(lefts) - complete))
+        return b"d5:filesd%see" % b"".join(files)
+
+
 def handler(swarms):
     """The request handler class bound to `swarms`."""
 
@@ -48,15 +59,18 @@ def handler(swarms):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self):
-            """Answers /announce; anything else gets a bencoded failure."""
+            """Answers /announce and /scrape; anything else gets a bencoded failure."""
             path, _, query = self.path.partition("?")
-            values = dict(urllib.parse.parse_qsl(query, keep_blank_values=True, encoding="latin-1"))
+            pairs = urllib.parse.parse_qsl(query, keep_blank_values=True, encoding="latin-1")
+            values = dict(pairs)
             try:
-                if not path.endswith("/announce"):
+                if path == "/scrape":
+                    body = swarms.scrape([value for key, value in pairs if key == "info_hash" and len(value) == 20])
+                elif path == "/announce" and int(values["port"]) in swarms.addresses:
+                    left = int(values.get("left", 1))
+                    body = swarms.announce(values["info_hash"], int(values["port"]), left, values.get("event"))
+                else:
                     raise KeyError(path)
-                port = int(values["port"])
-                swarms.addresses[port]
-                body = swarms.announce(values["info_hash"], port, int(values.get("left", 1)), values.get("event"))
             except (KeyError, ValueError):
                 body = b"d14:failure reason19:bad announce in labe"
             self.send_response(200)

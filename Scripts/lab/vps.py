@@ -6,8 +6,7 @@ import shlex
 import signal
 from pathlib import Path
 
-from .processes import descendants, send, until
-from .tornet import run
+from .processes import descendants, listening, run, send, until
 from .transmission import USER
 
 ROLES = ("control", "read")
@@ -104,7 +103,7 @@ LogLevel VERBOSE
     def start_sshd(self):
         """Starts the listener."""
         child = self.family.start("sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", self._sshd_config()])
-        until(self._listening, PATIENCE, "The start of sshd", [child])
+        until(lambda: listening(self.port), PATIENCE, "The start of sshd", [child])
 
     def stop_sshd(self):
         """Ends the listener and all its connections."""
@@ -129,8 +128,3 @@ LogLevel VERBOSE
     def signal_agents(self, number):
         """Sends a signal to every agent; returns how many there were."""
         return len(send(self.agents(), number))
-
-    def _listening(self):
-        suffix = f":{self.port:04X}"
-        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-        return any(row[1].endswith(suffix) and row[3] == "0A" for row in rows)

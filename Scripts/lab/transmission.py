@@ -4,6 +4,7 @@ import base64
 import json
 import signal
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -21,6 +22,10 @@ TRACKER = ("10.99.0.1", 6969)
 ANNOUNCE = f"http://{TRACKER[0]}:{TRACKER[1]}/announce"
 USER = "farseed"
 PATIENCE = 60
+#: Seconds until a torrent without a peer is added anew, and until all must have one.
+MISSED, CONNECTED = 12, 90
+#: Transmission's numbers of two states.
+DOWNLOADING, SEEDING = 4, 6
 
 
 def forget_sessions(directory):
@@ -161,6 +166,32 @@ class Swarm:
             self._wait_announced(torrent, info_hash)
             self._add(torrent, data)
             self.hashes[torrent.name] = info_hash
+        self._connect(made)
+
+    def _connect(self, made):
+        """Waits until every torrent that should move has a peer.
+
+        Two daemons that miss each other twice try again only after minutes; a torrent that is added anew forgets that.
+        """
+        waiting = {info_hash: (torrent, data) for torrent, data, info_hash in made if torrent.state != "paused"}
+        added = time.monotonic()
+
+        def connected():
+            nonlocal added
+            rows = self.box.rpc("torrent-get", {"fields": ["hashString", "peersConnected", "percentDone"]})["torrents"]
+            for row in rows:
+                torrent, _ = waiting.get(row["hashString"], (None, None))
+                if torrent and (row["peersConnected"] or torrent.state == "downloading" and row["percentDone"] == 1):
+                    del waiting[row["hashString"]]
+            if waiting and time.monotonic() - added > MISSED:
+                for info_hash, (torrent, data) in waiting.items():
+                    self.box.rpc("torrent-remove", {"ids": [info_hash]})
+                    self._add(torrent, data)
+                added = time.monotonic()
+            return not waiting
+
+        until(connected, CONNECTED, "The first peer of each torrent",
+              [self.family.children[name] for name in DAEMONS])
 
     def _offer(self, torrent):
         """Gives a torrent to the daemon that trades it with the box; returns its metainfo and info hash."""
@@ -180,13 +211,14 @@ class Swarm:
         self.box.add(data, paused=torrent.state == "paused", labels=torrent.labels, **limit)
 
     def _wait_announced(self, torrent, info_hash):
-        """Waits until the tracker has heard of the torrent from the daemon that trades it."""
+        """Waits until the daemon that trades the torrent has verified what it has and told the tracker of it."""
         daemon = self.daemons["peer" if torrent.state == "seeding" else "seed"]
-        arguments = {"ids": [info_hash], "fields": ["trackerStats"]}
+        arguments = {"ids": [info_hash], "fields": ["status", "trackerStats"]}
 
         def announced():
             rows = daemon.rpc("torrent-get", arguments)["torrents"]
-            return rows and any(tracker["lastAnnounceSucceeded"] for tracker in rows[0]["trackerStats"])
+            # While it verifies, it turns peers away.
+            return rows and rows[0]["status"] in (DOWNLOADING, SEEDING) and any(tracker["lastAnnounceSucceeded"] for tracker in rows[0]["trackerStats"])
 
         until(announced, PATIENCE, f"The announce of a torrent by {daemon.name}",
               [self.family.children[daemon.name]])

@@ -101,7 +101,7 @@ struct Watch {
         guard let daemon = core.source.daemon else { return nil }
         if topics.contains(.daemon), daemon != sentDaemon {
             sentDaemon = daemon
-            return .daemon(daemon)
+            return .daemon(daemon, age: core.source.age)
         }
         if topics.contains(.torrents), let event = nextTorrents() { return event }
         if topics.contains(.session), let (version, figures) = core.source.session, version != sentSession {

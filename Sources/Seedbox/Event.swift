@@ -6,8 +6,8 @@ package enum Event: Sendable, Hashable {
     case snapshot(position: Position, part: Int, parts: Int, torrents: [Torrent])
     /// What changed on the way to `position`.
     case delta(position: Position, Delta)
-    /// Whether Transmission answers, and the sentence that says why not.
-    case daemon(DaemonStatus)
+    /// Whether Transmission answers, and the sentence that says why not. `age`: milliseconds since it last did.
+    case daemon(DaemonStatus, age: Int64? = nil)
     /// Figures of the whole session: rates, counts, version, limits, directories. Replaces the ones before.
     case session([String: Value])
     /// Figures of the machine: load, memory, disks, network. Replaces the ones before.
@@ -36,6 +36,9 @@ package struct DaemonStatus: Sendable, Hashable {
 }
 
 extension Event {
+    /// A century in milliseconds; more is nonsense and might overflow.
+    private static let greatestAge: Int64 = 100 * 366 * 86_400_000
+
     package var value: Value {
         switch self {
         case .snapshot(let position, let part, let parts, let torrents):
@@ -55,8 +58,12 @@ extension Event {
                     ["kind": "delta", "epoch": .int(position.epoch), "seq": .int(position.seq)]
                 ) { _, new in new }
             )
-        case .daemon(let status):
-            return ["kind": "daemon", "state": .string(status.state.rawValue), "message": .string(status.message)]
+        case .daemon(let status, let age):
+            var map: [String: Value] = [
+                "kind": "daemon", "state": .string(status.state.rawValue), "message": .string(status.message),
+            ]
+            if let age { map["age"] = .int(age) }
+            return .map(map)
         case .session(let figures): return ["kind": "session", "figures": .map(figures)]
         case .host(let figures): return ["kind": "host", "figures": .map(figures)]
         }
@@ -91,7 +98,8 @@ extension Event {
             guard let state = value["state"]?.string.flatMap(DaemonStatus.State.init),
                 let message = value["message"]?.string
             else { return nil }
-            self = .daemon(DaemonStatus(state, message))
+            let age = value["age"]?.int.flatMap { (0...Self.greatestAge).contains($0) ? $0 : nil }
+            self = .daemon(DaemonStatus(state, message), age: age)
         case "session":
             guard let figures = value["figures"]?.map else { return nil }
             self = .session(figures)

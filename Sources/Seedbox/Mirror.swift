@@ -55,7 +55,7 @@ package struct Mirror: Sendable {
             guard partial == nil, let last = agentPosition, position == last.next else { return lostTrack() }
             agentPosition = position
             return apply(delta)
-        case .daemon(let status):
+        case .daemon(let status, _):
             if daemon == status { return .nothing }
             daemon = status
             return .daemon

@@ -18,6 +18,8 @@ package final class TorrentSource: Sendable {
         var looksOver = 0
         /// When the newest look was over; long ago before the first.
         var lookedAt = Int64.min / 2
+        /// When the daemon last answered as it should; nil before it ever did.
+        var answeredAt: Int64?
     }
 
     private let client: RPCClient
@@ -75,6 +77,9 @@ package final class TorrentSource: Sendable {
 
     /// Nil before the first answer or failure.
     package var daemon: DaemonStatus? { state.withLock { $0.watcher.daemon } }
+
+    /// Milliseconds since the daemon last answered as it should; nil before it ever did.
+    package var age: Int64? { state.withLock { state in state.answeredAt.map { max(0, now - $0) } } }
 
     /// The daemon's own name for its version; nil before it ever answered.
     package var version: String? { state.withLock { $0.watcher.session?.version } }
@@ -204,6 +209,7 @@ package final class TorrentSource: Sendable {
         let now = now
         let bells: [Wakeup] = state.withLock { state in
             let outputs = step(&state.watcher, now)
+            if state.watcher.daemon?.state == .up { state.answeredAt = now }
             guard !outputs.isEmpty else { return [] }
             for output in outputs {
                 switch output {

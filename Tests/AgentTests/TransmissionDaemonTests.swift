@@ -274,7 +274,7 @@ struct Mirror {
                 table = TorrentTable(position: position, torrents: Dictionary(uniqueKeysWithValues: keyed))
             case .delta(let position, let delta):
                 #expect(table?.apply(delta, for: position) == true)
-            case .daemon(let status): daemon = status
+            case .daemon(let status, _): daemon = status
             case .session, .host: break
             }
         }

@@ -264,7 +264,10 @@ private func answers(
                 guard call.arguments["id"] == 7 else { throw Problem(.notFound, "No such job.") }
                 return job
             },
-            "job.undo": { _ in ["id": 8, "undoes": 7] },
+            "job.undo": { call in
+                #expect(call.arguments["wait"] == true)
+                return ["id": 8, "undoes": 7, "state": "done", "ended": true]
+            },
         ]
         try await FakeDaemon.with(answers) { daemon in
             let list = try await CommandRun.farseed(["jobs"], in: daemon.directory)
@@ -273,7 +276,7 @@ private func answers(
             #expect(try await CommandRun.farseed(["jobs", "cancel", "7"], in: daemon.directory).status == 0)
             #expect(try await CommandRun.farseed(["jobs", "cancel", "9"], in: daemon.directory).status == 13)
             let undo = try await CommandRun.farseed(["undo"], in: daemon.directory)
-            #expect(undo.text == "job 7 is taken back by job 8\n")
+            #expect(undo.text == "job 7 was taken back by job 8\n")
         }
     }
 

@@ -28,6 +28,8 @@ private final class FakeReach: AgentReach {
 
     func mend() { isLive.withLock { $0 = true } }
 
+    func wait(within patience: Duration, until isSo: @escaping @Sendable ([InfoHash: Torrent]) -> Bool) async {}
+
     func connection(within patience: Duration) async throws -> CallConnection {
         let deadline = ContinuousClock.now + min(patience, .seconds(20))
         while !isLive.withLock({ $0 }) {

@@ -22,6 +22,7 @@ private let second = InfoHash(String(repeating: "b2", count: 20))!
             .delta(position: Position(epoch: 7, seq: 4), Delta(set: [first: [.progress: 0.75]], del: [second])),
             .delta(position: Position(epoch: 7, seq: 5), Delta(set: [first: [.message: .null]])),
             .daemon(DaemonStatus(.busy, "Transmission has not answered for 12 s.")),
+            .daemon(DaemonStatus(.down, "Nothing answers."), age: 42_000),
             .session(["down": 12]),
             .host(["load": 0.5]),
         ]

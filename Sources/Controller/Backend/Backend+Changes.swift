@@ -79,23 +79,35 @@ extension Backend {
         if let box { arguments["box"] = .string(box) }
         if change.upload != nil { arguments["upload"] = true }
         if let expiry = patience.expiry { arguments["expiry"] = .int(expiry.components.seconds) }
-        let call = try await connection.open("submit", .map(arguments))
+        return try await Self.settled(
+            try await connection.open("submit", .map(arguments)),
+            upload: change.upload,
+            within: patience.limit
+        )
+    }
+
+    /// Waits for the end of the job that `call` makes; nil means `Patience.grace`, after which it is left pending.
+    static func settled(
+        _ call: OutgoingCall,
+        upload: [UInt8]? = nil,
+        within limit: Duration? = nil
+    ) async throws -> ChangeOutcome {
         let accepted = Accepted()
         do {
-            let job = try await within(patience.limit ?? Patience.grace, Self.overdue) {
-                try await Self.send(change.upload, on: call)
+            let job = try await within(limit ?? Patience.grace, overdue) {
+                try await send(upload, on: call)
                 for await input in call.events {
                     if case .event(let job) = input { accepted.note(job) }
                 }
                 return try await call.result()
             }
-            return try Self.outcome(of: job)
-        } catch let problem as Problem where problem == Self.overdue {
+            return try outcome(of: job)
+        } catch let problem as Problem where problem == overdue {
             guard let job = accepted.job else { throw problem }
-            guard patience.limit == nil else {
+            guard limit == nil else {
                 throw Problem(
                     .timedOut,
-                    "The command has not ended in time. It is kept as job \(Self.number(job)) and goes on; "
+                    "The command has not ended in time. It is kept as job \(number(job)) and goes on; "
                         + "`farseed jobs` shows it, `farseed jobs cancel` ends it."
                 )
             }

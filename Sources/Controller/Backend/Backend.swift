@@ -175,7 +175,7 @@ extension Backend {
         for await input in call.events {
             guard case .event(let value) = input, let event = Event(value) else { continue }
             _ = mirror.received(event)
-            if case .daemon(let status) = event { try Self.check(status) }
+            if case .daemon(let status, _) = event { try Self.check(status) }
             if let listing = listing(of: mirror, link: nil) {
                 call.cancel()
                 return listing

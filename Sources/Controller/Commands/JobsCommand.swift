@@ -97,10 +97,18 @@ struct UndoCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await Daemon.with(options) { connection in
-            let job = try await connection.call("job.undo", id.map { ["id": .int(Int64($0))] } ?? [:])
+            var arguments: [String: Value] = ["wait": true]
+            if let id { arguments["id"] = .int(Int64(id)) }
+            let outcome = try await Backend.settled(try await connection.open("job.undo", .map(arguments)))
+            guard case .done(_, let job?) = outcome else {
+                if case .pending(let job) = outcome {
+                    OutputFile.standard.print(json ? MachineText.json(job) : ChangeOptions.pending(job))
+                }
+                return
+            }
             if json { return OutputFile.standard.print(MachineText.json(job)) }
             OutputFile.standard.print(
-                "job \(job["undoes"]?.int.map(String.init) ?? "?") is taken back by job \(Backend.number(job))"
+                "job \(job["undoes"]?.int.map(String.init) ?? "?") was taken back by job \(Backend.number(job))"
             )
         }
     }

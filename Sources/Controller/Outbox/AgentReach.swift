@@ -11,4 +11,7 @@ protocol AgentReach: Sendable {
 
     /// The torrents as last known.
     var torrents: [InfoHash: Torrent] { get }
+
+    /// Waits until what is known of the torrents is so, at most for `patience`.
+    func wait(within patience: Duration, until isSo: @escaping @Sendable ([InfoHash: Torrent]) -> Bool) async
 }

@@ -12,6 +12,8 @@ struct JobDesk: Sendable {
     private static let mostJobs: Int64 = 1000
     /// A question that changes nothing waits for the link no longer than this.
     private static let patience = Duration.seconds(20)
+    /// A change that was carried out is seen with the agent's next look.
+    private static let untilSeen = Duration.seconds(5)
     /// What may be asked of an agent by its own name; everything else goes through the outbox.
     private static let questions: Set<String> = [
         "torrent.get", "session.get", "session.stats", "session.free_space", "session.port_test",
@@ -40,7 +42,8 @@ struct JobDesk: Sendable {
         case "job": return try await outbox.job(Self.id(arguments)).value
         case "job.cancel": return try await outbox.cancel(Self.id(arguments), by: who).value
         case "job.undo":
-            return try await outbox.undo(arguments["id"]?.int, who: who, origin: origin).value
+            let job = try await outbox.undo(arguments["id"]?.int, who: who, origin: origin)
+            return try await settled(job, call, reach(job.box))
         case let question where Self.questions.contains(question):
             var rest = arguments.map ?? [:]
             let reach = try reach(rest.removeValue(forKey: "box")?.string)
@@ -75,10 +78,22 @@ struct JobDesk: Sendable {
                 expiry: asked["expiry"]?.int.map { .seconds($0) }
             )
         )
+        return try await settled(job, call, reach)
+    }
+
+    /// The job's end where the caller waits for it. Whoever gives up only stops waiting; the job goes on.
+    private func settled(_ job: Job, _ call: IncomingCall, _ reach: any AgentReach) async throws -> Value {
         try await call.emit(job.summary)
-        guard asked["wait"]?.bool == true else { return job.value }
-        // Whoever gives up only stops waiting; the job goes on.
-        return try await outbox.ended(job.id).value
+        guard call.arguments["wait"]?.bool == true else { return job.value }
+        let ended = try await outbox.ended(job.id)
+        guard case .done(let result) = ended.state else { return ended.value }
+        // The caller's next command shall find what this one added, and not find what it removed.
+        if ended.verb == "torrent.add", let added = result["hash"]?.string.flatMap(InfoHash.init) {
+            await reach.wait(within: Self.untilSeen) { $0[added] != nil }
+        } else if ended.verb == "torrent.remove" {
+            await reach.wait(within: Self.untilSeen) { torrents in ended.targets.allSatisfy { torrents[$0] == nil } }
+        }
+        return ended.value
     }
 
     private static func upload(_ call: IncomingCall) async throws -> [UInt8] {

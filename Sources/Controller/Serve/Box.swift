@@ -69,6 +69,12 @@ extension Box: AgentReach {
 
     var torrents: [InfoHash: Torrent] { mirror.view.table.torrents }
 
+    func wait(within patience: Duration, until isSo: @escaping @Sendable ([InfoHash: Torrent]) -> Bool) async {
+        try? await within(patience, Problem(.timedOut, "The torrents have not become so in time.")) {
+            for await _ in mirror.changes() where isSo(torrents) { return }
+        }
+    }
+
     func connection(within patience: Duration) async throws -> CallConnection {
         try await link.connection(within: patience)
     }

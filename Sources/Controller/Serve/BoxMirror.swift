@@ -142,7 +142,12 @@ final class BoxMirror: Sendable {
         var isWhole = true
         change { state in
             let change = state.mirror.received(event)
-            if state.mirror.daemon?.state == .up { state.dataAt = now }
+            if state.mirror.daemon?.state == .up {
+                state.dataAt = now
+            } else if case .daemon(_, let age?) = event {
+                // An agent that outlived the last connection knows more of it than was told here.
+                state.dataAt = max(state.dataAt ?? 0, now - age)
+            }
             switch change {
             case .nothing: return nil
             case .gap:

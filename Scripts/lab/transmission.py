@@ -4,7 +4,6 @@ import base64
 import json
 import signal
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -22,8 +21,6 @@ TRACKER = ("10.99.0.1", 6969)
 ANNOUNCE = f"http://{TRACKER[0]}:{TRACKER[1]}/announce"
 USER = "farseed"
 PATIENCE = 60
-#: Seconds until a torrent without a peer is added anew, and until all must have one.
-MISSED, CONNECTED = 12, 90
 #: Transmission's numbers of two states.
 DOWNLOADING, SEEDING = 4, 6
 
@@ -166,32 +163,20 @@ class Swarm:
             self._wait_announced(torrent, info_hash)
             self._add(torrent, data)
             self.hashes[torrent.name] = info_hash
-        self._connect(made)
+            # One after the other: Transmission drops a peer that comes while it greets another of the same address,
+            # and they would try again only after minutes.
+            if torrent.state != "paused":
+                self._wait_connected(torrent, info_hash)
 
-    def _connect(self, made):
-        """Waits until every torrent that should move has a peer.
-
-        Two daemons that miss each other twice try again only after minutes; a torrent that is added anew forgets that.
-        """
-        waiting = {info_hash: (torrent, data) for torrent, data, info_hash in made if torrent.state != "paused"}
-        added = time.monotonic()
+    def _wait_connected(self, torrent, info_hash):
+        """Waits until the box trades the torrent with its peer."""
+        arguments = {"ids": [info_hash], "fields": ["peersConnected", "percentDone"]}
 
         def connected():
-            nonlocal added
-            rows = self.box.rpc("torrent-get", {"fields": ["hashString", "peersConnected", "percentDone"]})["torrents"]
-            for row in rows:
-                torrent, _ = waiting.get(row["hashString"], (None, None))
-                if torrent and (row["peersConnected"] or torrent.state == "downloading" and row["percentDone"] == 1):
-                    del waiting[row["hashString"]]
-            if waiting and time.monotonic() - added > MISSED:
-                for info_hash, (torrent, data) in waiting.items():
-                    self.box.rpc("torrent-remove", {"ids": [info_hash]})
-                    self._add(torrent, data)
-                added = time.monotonic()
-            return not waiting
+            row = self.box.rpc("torrent-get", arguments)["torrents"][0]
+            return row["peersConnected"] or torrent.state == "downloading" and row["percentDone"] == 1
 
-        until(connected, CONNECTED, "The first peer of each torrent",
-              [self.family.children[name] for name in DAEMONS])
+        until(connected, PATIENCE, f"The first peer of “{torrent.name}”", [self.family.children[name] for name in DAEMONS])
 
     def _offer(self, torrent):
         """Gives a torrent to the daemon that trades it with the box; returns its metainfo and info hash."""

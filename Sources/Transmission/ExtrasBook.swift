@@ -25,9 +25,13 @@ struct ExtrasBook: Sendable {
 
     func isWanted(_ hash: InfoHash) -> Bool { wanted.contains(hash) }
 
-    /// Replaces a row's name by the exact one and adds the number of files, or notes that they must be asked.
+    /// Replaces a row's name and labels by the exact ones and adds the number of files, or notes that they must be asked.
     mutating func mend(_ hash: InfoHash, _ fields: inout [Field: Value]) {
-        guard isNeeded, let written = fields[.name]?.string else { return }
+        guard isNeeded else { return }
+        if let labels = fields[.labels]?.array {
+            fields[.labels] = .array(labels.map { $0.string.map { .string(NameRepair.label(from: $0)) } ?? $0 })
+        }
+        guard let written = fields[.name]?.string else { return }
         let total = fields[.total]?.int
         if let page = pages[hash], page.writtenName == written || page.name == written,
             total == nil || page.total == total

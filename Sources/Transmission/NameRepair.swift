@@ -14,6 +14,38 @@ package enum NameRepair {
         return false
     }
 
+    /// What 3.00 makes of a text.
+    package static func wreck(of text: String) -> String {
+        var wreck = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            guard scalar.value > 0xFFFF, scalar.value <= 0xFFFFF, let front = Unicode.Scalar(scalar.value >> 4) else {
+                wreck.append(scalar)
+                continue
+            }
+            wreck.append(front)
+            wreck.append(contentsOf: String(scalar.value & 0xF, radix: 16).unicodeScalars)
+        }
+        return String(wreck)
+    }
+
+    /// A label as it was before 3.00 wrote it; no magnet link tells it. Only pictographs are taken for wrecked: their
+    /// fronts are rare accented Greek letters, which nobody writes before a digit.
+    package static func label(from wreck: String) -> String {
+        var label = String.UnicodeScalarView()
+        for scalar in wreck.unicodeScalars {
+            if let front = label.last, (0x1F00...0x1FAF).contains(front.value), isHexDigit(scalar),
+                let digit = UInt32(String(scalar), radix: 16),
+                let whole = Unicode.Scalar(front.value << 4 | digit)
+            {
+                label.removeLast()
+                label.append(whole)
+            } else {
+                label.append(scalar)
+            }
+        }
+        return String(label)
+    }
+
     /// The name in a magnet link.
     package static func name(inMagnet link: String) -> String? {
         guard let question = link.firstIndex(of: "?") else { return nil }

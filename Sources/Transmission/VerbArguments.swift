@@ -41,6 +41,20 @@ package struct VerbArguments {
         return value
     }
 
+    /// The states of which the torrents must have one before anything is done (`only_if: {status: […]}`); nil for any.
+    package mutating func condition() throws(Problem) -> Set<TorrentStatus>? {
+        guard let condition = value("only_if") else { return nil }
+        guard condition.map?.count == 1, let names = condition["status"]?.array, !names.isEmpty else {
+            throw Problem(.badRequest, "`only_if` is of the form {status: [STATUS, …]}.")
+        }
+        let states = names.compactMap { $0.string.flatMap(TorrentStatus.init) }
+        guard states.count == names.count else {
+            let known = TorrentStatus.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Problem(.badRequest, "`only_if` names no status that there is. Known: \(known).")
+        }
+        return Set(states)
+    }
+
     /// At least one, each once.
     package mutating func hashes() throws(Problem) -> [InfoHash] {
         guard let array = value("hashes")?.array else {

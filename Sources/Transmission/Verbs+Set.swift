@@ -63,10 +63,11 @@ extension Verbs {
         ("peer_limit", "peer-limit", .peerLimit, 1...65_535),
     ]
 
-    /// 4.x drops repeated labels and keeps no order of them.
-    private static func isEqual(_ left: Value, _ right: Value) -> Bool {
-        if let left = left.array, let right = right.array { return Set(left) == Set(right) }
-        return left == right
+    /// 4.x drops repeated labels and keeps no order of them; 3.00 writes some of their characters wrongly.
+    static func isEqual(_ found: Value, _ asked: Value) -> Bool {
+        guard let found = found.array, let asked = asked.array else { return found == asked }
+        let wrecks = asked.map { $0.string.map { .string(NameRepair.wreck(of: $0)) } ?? $0 }
+        return Set(found) == Set(asked) || Set(found) == Set(wrecks)
     }
 
     private func addTrackers(_ addresses: [String], to hash: InfoHash) async throws {

@@ -20,6 +20,8 @@ package struct Verbs: Sendable {
     package func perform(_ verb: Verb, _ value: Value, mayBeDone: Bool = false) async throws -> Value {
         var arguments = try VerbArguments(value)
         do {
+            // Whether an earlier attempt found its condition met is not known; what it began is ended.
+            if let states = try arguments.condition(), !mayBeDone { try await check(states, value) }
             switch verb {
             case .add: return try await add(&arguments, mayBeDone)
             case .start: return try await act("torrent-start", &arguments) { $0.status != .stopped || $0.isAtLimit }
@@ -45,6 +47,23 @@ package struct Verbs: Sendable {
         } catch let error as TransmissionError {
             throw error.problem
         }
+    }
+
+    /// Refuses where a torrent is in none of these states.
+    private func check(_ states: Set<TorrentStatus>, _ value: Value) async throws {
+        var arguments = try VerbArguments(value)
+        guard arguments.has("hashes") || arguments.has("hash") else {
+            throw Problem(.badRequest, "`only_if` goes with commands on torrents that are there already.")
+        }
+        let hashes = arguments.has("hashes") ? try arguments.hashes() : [try arguments.hash()]
+        let other = try await known(hashes, .hot).map { Torrent(hash: $0.hash, $0.fields) }
+            .first { torrent in !states.contains { $0 == torrent.status } }
+        guard let other else { return }
+        throw Problem(
+            .conflict,
+            "Torrent \(other.hash.hex.prefix(8)) is \(other.status?.rawValue ?? "in an unknown state") by now, which the command was not meant "
+                + "for. Nothing was done."
+        )
     }
 
     // What the verbs share.

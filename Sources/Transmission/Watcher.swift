@@ -81,6 +81,8 @@ package struct Watcher: Sendable {
         guard watched != self.watched else { return }
         self.watched = watched
         if watched {
+            // Whoever comes now sees whether it is still so.
+            retryAt = 0
             hotDue = now
             coldDue = min(coldDue, now + timing.watched)
             sessionDue = min(sessionDue, now + timing.watched)

@@ -1,3 +1,4 @@
+import Notation
 import Testing
 
 @testable import Transmission
@@ -18,5 +19,19 @@ import Testing
     ])
     func `the exact name stands in the magnet link`(_ link: String, _ name: String?) {
         #expect(NameRepair.name(inMagnet: link) == name)
+    }
+
+    @Test(arguments: ["🧅", "film 🎬 2026", "plain", "ελληνικά", "👩‍💻a1", ""])
+    func `a label that 3_00 wrecks is known again`(_ label: String) {
+        #expect(NameRepair.label(from: NameRepair.wreck(of: label)) == label)
+    }
+
+    @Test func `the wreck is what 3_00 writes`() {
+        #expect(NameRepair.wreck(of: "🧅") == "\u{1F9C}5")
+    }
+
+    @Test func `a wrecked label confirms what was asked`() {
+        #expect(Verbs.isEqual(["\u{1F9C}5"], ["🧅"]))
+        #expect(!Verbs.isEqual(["\u{1F9C}6"], ["🧅"]))
     }
 }

@@ -12,6 +12,21 @@ import Testing
         client: RPCClient(RPCConfiguration(url: "http://127.0.0.1:1")!, group: MultiThreadedEventLoopGroup.singleton)
     )
 
+    @Test func `a condition names states that there are`() throws {
+        var arguments = try VerbArguments(["only_if": ["status": ["stopped", "seeding"]]])
+        #expect(try arguments.condition() == [.stopped, .seeding])
+        try arguments.finish()
+        var none = try VerbArguments([:])
+        #expect(try none.condition() == nil)
+        let wrong: [Value] = [
+            ["status": []], ["status": ["gone"]], ["status": "stopped"], [:], ["state": ["stopped"]], 1,
+        ]
+        for value in wrong {
+            var arguments = try VerbArguments(["only_if": value])
+            #expect(throws: Problem.self) { _ = try arguments.condition() }
+        }
+    }
+
     @Test(
         arguments: [
             (.start, [:]), (.start, ["hashes": []]), (.start, ["hashes": ["recently-active"]]),

@@ -194,6 +194,15 @@ import Testing
         #expect(back == [.daemon(DaemonStatus(.up))])
     }
 
+    @Test func `whoever begins to watch a daemon that is down does not wait for the next try`() throws {
+        var watcher = try watching()
+        watcher.setWatched(false, now: 1)
+        _ = watcher.failed(TransmissionError(.unauthorized, "u"), now: 2)
+        #expect(watcher.next(now: 3) == .wait(until: 2 + Self.timing.retryUnauthorized))
+        watcher.setWatched(true, now: 3)
+        #expect(watcher.next(now: 3) == .ask(hot))
+    }
+
     @Test func `a late answer makes the daemon busy, a missing one that is late does not`() throws {
         var watcher = try watching()
         #expect(watcher.late().count == 1)

@@ -12,8 +12,16 @@ struct Change: Sendable {
     var arguments: [String: Value]
     /// Torrents that it acts on; in order with other jobs on them.
     var targets: [InfoHash] = []
+    /// States of which the torrents must have one when the command reaches the seedbox; empty for any.
+    var onlyIf: [TorrentStatus] = []
     /// A .torrent file, which may be larger than a frame and so travels on lane 0.
     var upload: [UInt8]?
+}
+
+extension Change {
+    fileprivate var condition: Value? {
+        onlyIf.isEmpty ? nil : ["status": .array(onlyIf.map { .string($0.rawValue) })]
+    }
 }
 
 /// What became of a change.
@@ -61,6 +69,7 @@ extension Backend {
     private func carryOut(_ change: Change, _ key: String, _ patience: Patience) async throws -> ChangeOutcome {
         var arguments = change.arguments
         arguments["key"] = .string(key)
+        if let condition = change.condition { arguments["only_if"] = condition }
         if change.upload != nil { arguments["upload"] = true }
         let call = try await connection.open(change.verb, self.arguments(arguments))
         let result = try await within(patience.limit, Self.overdue) {
@@ -77,6 +86,7 @@ extension Backend {
             "wait": .bool(!patience.returnsAtOnce), "queue": .bool(!patience.refusesQueue),
         ]
         if let box { arguments["box"] = .string(box) }
+        if let condition = change.condition { arguments["only_if"] = condition }
         if change.upload != nil { arguments["upload"] = true }
         if let expiry = patience.expiry { arguments["expiry"] = .int(expiry.components.seconds) }
         return try await Self.settled(
@@ -118,6 +128,12 @@ extension Backend {
     static func outcome(of job: Value) throws -> ChangeOutcome {
         if job["state"]?.string == "done" { return .done(result: job["result"] ?? .null, job: job) }
         guard job["ended"]?.bool == true else { return .pending(job: job) }
+        if job["state"]?.string == "expired" {
+            throw Problem(
+                .timedOut,
+                "Job \(number(job)) was not begun within its time and is no longer wanted. Nothing was done."
+            )
+        }
         throw job["problem"].flatMap(Problem.init)
             ?? Problem(.cancelled, "Job \(number(job)) was \(visible(job["state"]?.string ?? "ended", atMost: 20)).")
     }

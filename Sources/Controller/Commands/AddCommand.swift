@@ -53,6 +53,7 @@ struct AddCommand: AsyncParsableCommand {
     var sources: [String]
 
     func validate() throws {
+        if !change.onlyIf.isEmpty { throw ValidationError("--only-if goes with torrents that are there already.") }
         if change.key != nil, sources.count > 1 { throw ValidationError("--key goes with one torrent only.") }
         if let directory, !directory.hasPrefix("/") {
             throw ValidationError("--directory takes an absolute path on the seedbox.")

@@ -1,6 +1,9 @@
 /// Values on the command line that the argument parser does not know by itself.
 import ArgumentParser
 import Notation
+import Seedbox
+
+extension TorrentStatus: ExpressibleByArgument {}
 
 /// A torrent's or file's priority.
 enum Priority: String, Sendable, CaseIterable, ExpressibleByArgument {

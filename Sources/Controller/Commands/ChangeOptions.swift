@@ -23,6 +23,13 @@ struct ChangeOptions: ParsableArguments {
     @Option(name: .long, help: "Seconds after which the command is no longer wanted if it could not be begun.")
     var expiry: Double?
 
+    @Option(
+        name: .long,
+        help: "Only if the torrents still have this status when the command arrives; may be given several times.",
+        completion: .list(TorrentStatus.allCases.map(\.rawValue))
+    )
+    var onlyIf: [TorrentStatus] = []
+
     @Option(name: .long, help: "32 hex digits; the same command with the same key is carried out once.")
     var key: String?
 
@@ -56,6 +63,8 @@ struct ChangeOptions: ParsableArguments {
     ///
     /// Many torrents are told in several steps.
     func carryOut(_ change: Change, on torrents: [Torrent], told: String, _ backend: Backend) async throws {
+        var change = change
+        change.onlyIf = onlyIf
         let began = ContinuousClock.now
         guard torrents.count > Self.mostAtOnce, change.arguments["hashes"] != nil else {
             return try await carryOut(change, torrents, told, since: began, backend)

@@ -31,6 +31,7 @@ struct AgentExecutor: JobExecutor {
         }
         var arguments = job.arguments.map ?? [:]
         arguments["key"] = .string(job.key)
+        if !job.precondition.isNull { arguments["only_if"] = job.precondition }
         var upload: [UInt8]?
         if let bytes = arguments["metainfo"]?.bytes, bytes.count > Self.largestInline {
             upload = bytes

@@ -72,6 +72,7 @@ struct JobDesk: Sendable {
                 verb: verb,
                 arguments: .map(arguments),
                 targets: targets,
+                precondition: asked["only_if"] ?? .null,
                 who: who,
                 origin: origin,
                 key: asked["key"]?.string,

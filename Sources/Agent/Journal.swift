@@ -5,6 +5,7 @@ import Logging
 import Notation
 import Seedbox
 import Synchronization
+import Transmission
 
 /// The order is: note that it begins, synced; do it; note the result, synced; reply. A repetition of a command that is
 /// under way waits for it, one that is done gets the noted result with `repeated`, and one that was begun by a process
@@ -35,7 +36,13 @@ final class Journal: Sendable {
     ) async throws -> Value {
         guard let given = arguments["key"], !given.isNull else {
             // Unstructured: a command that has begun is not cut in half because the connection was lost.
-            return try await Task { try await action(false) }.value
+            return try await Task {
+                do {
+                    return try await action(false)
+                } catch let unsettled as UnsettledProblem {
+                    throw unsettled.problem
+                }
+            }.value
         }
         guard let key = given.string, !key.isEmpty, key.utf8.count <= Self.longestKey,
             key.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
@@ -95,6 +102,10 @@ final class Journal: Sendable {
                 let result = try await action(mayBeDone)
                 self.end(key, digest, result)
                 return result
+            } catch let unsettled as UnsettledProblem {
+                // It stays begun: a repetition finds out what became of it.
+                self.state.withLock { $0.underWay[key] = nil }
+                throw unsettled.problem
             } catch {
                 self.end(key, digest, nil)
                 throw error

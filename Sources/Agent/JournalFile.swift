@@ -36,6 +36,8 @@ struct JournalFile: Sendable {
     private(set) var records: [String: Record] = [:]
     private var inode: UInt64 = 0
     private var size = 0
+    /// The size after the last rewriting: what is still remembered may be large by itself.
+    private var compacted = 0
 
     init(directory: StateDirectory) {
         path = directory.path + "/journal"
@@ -80,6 +82,10 @@ struct JournalFile: Sendable {
         if size == 0 { SmallFile.syncDirectory(String(path.prefix(upTo: path.lastIndex(of: "/")!))) }
         records[key] = entry.map { Record(digest: digest, time: now, entry: $0) }
         note(descriptor)
+        guard size > Self.compactSize, size > 2 * compacted else { return }
+        records = records.filter { $0.value.time > now - Self.memory }
+        // What stands is complete; a larger file is no reason to refuse a command.
+        try? rewrite()
     }
 
     private mutating func refresh(now: Int64) throws(Problem) {
@@ -144,6 +150,7 @@ struct JournalFile: Sendable {
         guard descriptor >= 0 else { throw Self.problem("read", path) }
         defer { close(descriptor) }
         note(descriptor)
+        compacted = size
     }
 
     private mutating func note(_ descriptor: Int32) {

@@ -116,6 +116,12 @@ final class Programs: Sendable {
             )
             child.end()
         }
+        let readers = Task {
+            await withDiscardingTaskGroup { readers in
+                readers.addTask { await self.drain(output, Lane.output, call, child, outcome) }
+                readers.addTask { await self.drain(errors, Lane.errors, call, child, outcome) }
+            }
+        }
         await withDiscardingTaskGroup { group in
             group.addTask { await self.feed(call, to: input) }
             group.addTask { [limits] in
@@ -125,12 +131,15 @@ final class Programs: Sendable {
                 // A descendant that left the group may hold them open for ever.
                 await output?.close()
                 await errors?.close()
+                // And a caller that takes nothing may hold up the readers.
+                readers.cancel()
             }
-            await withDiscardingTaskGroup { readers in
-                readers.addTask { await self.drain(output, Lane.output, call, child, outcome) }
-                readers.addTask { await self.drain(errors, Lane.errors, call, child, outcome) }
-                await child.exited()
-                child.endLeftovers()
+            await child.exited()
+            child.endLeftovers()
+            await withTaskCancellationHandler {
+                await readers.value
+            } onCancel: {
+                readers.cancel()
             }
             group.cancelAll()
         }

@@ -45,7 +45,12 @@ package struct Mirror: Sendable {
     }
 
     /// A watch begins on a new connection: what an earlier one left unfinished is dropped.
-    package mutating func watchBegan() { partial = nil }
+    ///
+    /// Whether Transmission answers is unknown until this watch says so: old data must not pass for fresh ones.
+    package mutating func watchBegan() {
+        partial = nil
+        daemon = nil
+    }
 
     package mutating func received(_ event: Event) -> Change {
         switch event {

@@ -189,11 +189,35 @@ extension FieldTable {
         return .bool(number != 0)
     }
 
-    @Sendable private static func text(_ value: Value) -> Value? { value.string.map { .string($0) } }
+    /// Bytes of a text at most, and of all texts of a list: a torrent's comment may have megabytes, and one row must
+    /// fit a frame of the wire.
+    private static let longestText = 16_384
+    private static let longestList = 32_768
+
+    @Sendable private static func text(_ value: Value) -> Value? { value.string.map { .string(clipped($0)) } }
+
+    private static func clipped(_ text: String) -> String {
+        guard text.utf8.count > longestText else { return text }
+        var bytes = 0
+        let whole = text.unicodeScalars.prefix { scalar in
+            bytes += UTF8.width(scalar)
+            return bytes <= longestText
+        }
+        return String(whole)
+    }
 
     @Sendable private static func texts(_ value: Value) -> Value? {
         guard let texts = value.array?.compactMap(\.string) else { return nil }
-        return .array(texts.map { .string($0) })
+        return .array(list(texts))
+    }
+
+    private static func list(_ texts: [String]) -> [Value] {
+        var bytes = 0
+        let some = texts.prefix { text in
+            bytes += text.utf8.count + 4
+            return bytes <= longestList
+        }
+        return some.map { .string(clipped($0)) }
     }
 
     /// The daemon's limits count in units of 1,000 bytes per second.
@@ -205,12 +229,13 @@ extension FieldTable {
     /// Hosts only: the rest of an announce address often holds a passkey.
     @Sendable private static func hosts(_ value: Value) -> Value? {
         guard let trackers = value.array else { return nil }
-        var hosts: [Value] = []
+        var hosts: [String] = []
+        var seen: Set<String> = []
         for tracker in trackers {
             guard let host = tracker["announce"]?.string.flatMap(host(ofAnnounce:)) else { continue }
-            if !hosts.contains(.string(host)) { hosts.append(.string(host)) }
+            if seen.insert(host).inserted { hosts.append(host) }
         }
-        return .array(hosts)
+        return .array(list(hosts))
     }
 
     /// The host of a URL, without account, port and path.

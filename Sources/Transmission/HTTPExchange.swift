@@ -15,7 +15,12 @@ struct HTTPExchange: Sendable {
         var body: ByteBuffer
     }
 
-    func post(_ body: [UInt8], headers extra: [(String, String)]) async throws(TransmissionError) -> Reply {
+    /// `onSending` is called when the connection stands, before the first byte leaves.
+    func post(
+        _ body: [UInt8],
+        headers extra: [(String, String)],
+        _ onSending: () -> Void = {}
+    ) async throws(TransmissionError) -> Reply {
         let loop = group.next()
         let promise = loop.makePromise(of: Reply.self)
         let address: SocketAddress
@@ -52,6 +57,7 @@ struct HTTPExchange: Sendable {
                     + "rpc-port differs. Start it, or set rpc-url in agent.conf."
             )
         }
+        onSending()
         var head = HTTPRequestHead(version: .http1_1, method: .POST, uri: configuration.path)
         head.headers.add(name: "Host", value: configuration.authority)
         head.headers.add(name: "Content-Type", value: "application/json")

@@ -66,7 +66,7 @@ package final class RPCClient: Sendable {
             headers.append(("Authorization", "Basic \(Base64.encode(account))"))
         }
         let body = JSON.encode(dialect.request(method, arguments))
-        return (try await exchange.post(body, headers: headers), dialect)
+        return (try await exchange.post(body, headers: headers) { Change.current?.noteSent(method) }, dialect)
     }
 
     private func check(_ reply: HTTPExchange.Reply) throws(TransmissionError) {

@@ -202,33 +202,34 @@ package final class Link: Service {
     private func attempt(_ id: Int, _ address: String) {
         let dialer = Dialer(configuration, socks: tor.socks, group: group)
         // Not in the group: one attempt must be cancelled without the others. `leave` cancels what is left.
-        let task = Task { [self] in
-            do {
-                let session = try await dialer.dial(address, isolation: Wall.nonce()) { [post] stage in
-                    post.yield(.reached(id, stage))
+        let begin = { [self] in
+            Task {
+                do {
+                    let session = try await dialer.dial(address, isolation: Wall.nonce()) { [post] stage in
+                        post.yield(.reached(id, stage))
+                    }
+                    let isWanted = state.withLock { state in
+                        guard state.attempts.removeValue(forKey: id) != nil else { return false }
+                        state.sessions[id] = session
+                        return true
+                    }
+                    guard isWanted else { return await session.end() }
+                    post.yield(.opened(id))
+                    let problem = await session.ended()
+                    post.yield(
+                        .ended(id, problem ?? Problem(.connectionLost, "The agent on the VPS closed the connection."))
+                    )
+                    await session.end()
+                } catch let failure as DialFailure {
+                    _ = state.withLock { $0.attempts.removeValue(forKey: id) }
+                    post.yield(.failed(id, failure))
+                } catch {
+                    // Cancelled: abandoned, or the controller is stopping.
                 }
-                let isWanted = state.withLock { state in
-                    guard state.attempts.removeValue(forKey: id) != nil else { return false }
-                    state.sessions[id] = session
-                    return true
-                }
-                guard isWanted else { return await session.end() }
-                post.yield(.opened(id))
-                let problem = await session.ended()
-                post.yield(
-                    .ended(id, problem ?? Problem(.connectionLost, "The agent on the VPS closed the connection."))
-                )
-                await session.end()
-            } catch let failure as DialFailure {
-                _ = state.withLock { $0.attempts.removeValue(forKey: id) }
-                post.yield(.failed(id, failure))
-            } catch {
-                // Cancelled: abandoned, or the controller is stopping.
             }
         }
-        state.withLock { $0.attempts[id] = task }
-        // It may have ended before it was noted; then nobody removes it but this.
-        if task.isCancelled { _ = state.withLock { $0.attempts.removeValue(forKey: id) } }
+        // Noted before it can end, since it removes its own note.
+        state.withLock { $0.attempts[id] = begin() }
     }
 
     private func leave() async {

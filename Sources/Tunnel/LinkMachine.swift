@@ -92,11 +92,18 @@ package struct LinkMachine: Sendable {
     /// Attempts that have failed in a row, and those of them that asked for another circuit at once.
     private var failures = 0
     private var hurried = 0
+    /// When the session in use was adopted, and how many in a row have died soon after it.
+    private var adoptedAt = Duration.zero
+    private var quickDeaths = 0
     /// A link that was live once is `lost` when it is not.
     private var wasLive = false
 
     /// Attempts in a row that are made without a pause, where another circuit may do better.
     static let mostHurried = 2
+    /// A session that lives for this long was a good one. Of those that die sooner so many are replaced at once; then
+    /// the pauses grow, since an agent that crashes would have us build circuits without end.
+    static let steadyAfter = Duration.seconds(60)
+    static let mostQuickDeaths = 3
     /// The longest pause while tor's own port does not answer: asking costs nothing, and tor comes back suddenly.
     static let localPause = Duration.seconds(2)
 
@@ -135,14 +142,14 @@ package struct LinkMachine: Sendable {
         case .torUsable: torUsable(at: now)
         case .torUnusable: torUnusable()
         case .reached(let id, let stage): reached(id, stage)
-        case .opened(let id): opened(id)
+        case .opened(let id): opened(id, at: now)
         case .failed(let id, let failure): failed(id, failure, at: now, jitter: jitter)
-        case .ended(let id, let problem): ended(id, problem, at: now)
+        case .ended(let id, let problem): ended(id, problem, at: now, jitter: jitter)
         case .heard(let id, let roundTrip): heard(id, roundTrip)
         case .timer(.retry): retry(at: now)
         case .timer(.ping): ping()
         case .timer(.suspect): suspected(at: now)
-        case .timer(.dead): dead(at: now)
+        case .timer(.dead): dead(at: now, jitter: jitter)
         case .kicked: kicked(at: now)
         }
     }
@@ -208,15 +215,16 @@ package struct LinkMachine: Sendable {
         return []
     }
 
-    private mutating func opened(_ id: Int) -> [Action] {
+    private mutating func opened(_ id: Int, at now: Duration) -> [Action] {
         switch state {
-        case .attempting(let attempt) where attempt.id == id: return adopt(id)
-        case .suspect(let old, let rival?) where rival.id == id: return adopt(id) + [.end(old.id)]
+        case .attempting(let attempt) where attempt.id == id: return adopt(id, at: now)
+        case .suspect(let old, let rival?) where rival.id == id: return adopt(id, at: now) + [.end(old.id)]
         default: return [.end(id)]  // It won a race that was over.
         }
     }
 
-    private mutating func adopt(_ id: Int) -> [Action] {
+    private mutating func adopt(_ id: Int, at now: Duration) -> [Action] {
+        adoptedAt = now
         state = .live(Live(id: id))
         failure = nil
         failures = 0
@@ -308,22 +316,28 @@ package struct LinkMachine: Sendable {
         return retry(at: now)
     }
 
-    private mutating func dead(at now: Duration) -> [Action] {
+    private mutating func dead(at now: Duration, jitter: Double) -> [Action] {
         guard let live = session else { return [] }
         let problem = Problem(
             .connectionLost,
             "The agent has not answered for too long: the circuit is dead. A new session is being opened."
         )
-        return [.end(live.id)] + over(live, problem, at: now)
+        return [.end(live.id)] + over(live, problem, at: now, jitter: jitter)
     }
 
-    private mutating func ended(_ id: Int, _ problem: Problem, at now: Duration) -> [Action] {
+    private mutating func ended(_ id: Int, _ problem: Problem, at now: Duration, jitter: Double) -> [Action] {
         guard let live = session, live.id == id else { return [] }
-        return over(live, problem, at: now)
+        return over(live, problem, at: now, jitter: jitter)
     }
 
     /// The session is no more: a rival goes on in its place, or one is begun.
-    private mutating func over(_ live: Live, _ problem: Problem, at now: Duration) -> [Action] {
+    private mutating func over(
+        _ live: Live,
+        _ problem: Problem,
+        at now: Duration,
+        jitter: Double
+    ) -> [Action] {
+        quickDeaths = now - adoptedAt < Self.steadyAfter ? quickDeaths + 1 : 0
         let failure =
             problem.code == .connectionLost
             ? DialFailure(problem, .newCircuit, at: .handshake) : DialFailure(problem, at: .greeting)
@@ -335,7 +349,11 @@ package struct LinkMachine: Sendable {
         }
         state = .backingOff(isLoss: true)
         // Also where nothing stands against it, so that the loss is a state of its own that is seen.
-        let least = spacing(at: now) ?? .zero
+        var least = spacing(at: now) ?? .zero
+        if quickDeaths > Self.mostQuickDeaths {
+            let doublings = min(quickDeaths - Self.mostQuickDeaths - 1, 16)
+            least = max(least, min(timing.retryFirst * (1 << doublings), timing.retryLast) * jitter)
+        }
         // What the agent said in its goodbye, it says again to the next session that comes at once.
         switch failure.remedy {
         case .tellOwner: return timers + [.set(.retry, timing.retryFault)]

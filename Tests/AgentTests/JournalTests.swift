@@ -2,6 +2,7 @@ import Notation
 import Seedbox
 import Synchronization
 import Testing
+import Transmission
 
 @testable import Agent
 
@@ -48,6 +49,18 @@ import Testing
         _ = try await once(journal, "a")
         let problem = await #expect(throws: Problem.self) { try await once(journal, "a", 2) }
         #expect(problem?.code == .conflict)
+    }
+
+    @Test func `what may have been done is found out by the repetition, also in the next process`() async throws {
+        let journal = Journal(directory)
+        let problem = await #expect(throws: Problem.self) {
+            try await journal.once("x", ["key": "u"]) { _ in
+                throw UnsettledProblem(Problem(.transmissionDown, "It went away."))
+            }
+        }
+        #expect(problem?.code == .transmissionDown)
+        #expect(try await journal.once("x", ["key": "u"]) { ["may": .bool($0)] } == ["may": true])
+        #expect(try await Journal(directory).once("x", ["key": "u"]) { _ in [:] }["repeated"] == true)
     }
 
     @Test func `a failure may be tried again`() async throws {

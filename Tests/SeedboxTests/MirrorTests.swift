@@ -81,4 +81,12 @@ private let b = InfoHash(String(repeating: "b", count: 40))!
         #expect(events.map { mirror.received($0) } == [.daemon, .session, .host])
         #expect(events.map { mirror.received($0) } == [.nothing, .nothing, .nothing])
     }
+
+    @Test("A new watch must say anew whether Transmission answers")
+    func newWatch() {
+        var mirror = live()
+        _ = mirror.received(.daemon(DaemonStatus(.up)))
+        mirror.watchBegan()
+        #expect(mirror.daemon == nil)
+    }
 }

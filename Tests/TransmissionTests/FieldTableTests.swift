@@ -61,4 +61,17 @@ import Testing
     func `of an announce address only the host is told`(_ address: String, _ host: String?) {
         #expect(FieldTable.host(ofAnnounce: address) == host)
     }
+
+    @Test func `no row is larger than a frame, whatever a torrent's author wrote`() throws {
+        let long = String(repeating: "🧅", count: 100_000)
+        let many = (0..<100_000).map { "\"label \($0)\"" }.joined(separator: ",")
+        let table = """
+            {"result":"success","arguments":{"torrents":[["hashString","id","comment","labels"],
+            ["\(Recorded.onion)",2,"\(long)",[\(many)]]]}}
+            """
+        let rows = try FieldTable.rows(try RPCDialect.old.arguments(of: try Recorded.value(table)))
+        let comment = try #require(rows[0].fields[.comment]?.string)
+        #expect(comment.utf8.count == 16_384 && long.hasPrefix(comment))
+        #expect(JSON.encode(.map(["labels": rows[0].fields[.labels] ?? .null])).count < 60_000)
+    }
 }

@@ -357,4 +357,23 @@ import Testing
             if let live = story.machine.session { #expect(sessions.contains(live.id)) }
         }
     }
+
+    @Test func `sessions that die soon after their greeting are replaced more and more slowly`() {
+        var story = Story()
+        _ = story.tell(.torUsable)
+        var pauses: [Duration] = []
+        for id in 1...7 {
+            _ = story.tell(.opened(id), after: .seconds(30))
+            for action in story.tell(.ended(id, Problem(.connectionLost, "It died."))) {
+                if case .set(.retry, let pause) = action { pauses.append(pause) }
+            }
+            _ = story.tell(.timer(.retry), after: .seconds(600))
+        }
+        let timing = LinkTiming()
+        #expect(pauses.prefix(3).allSatisfy { $0 == .zero })
+        #expect(pauses.suffix(4) == [1, 2, 4, 8].map { min(timing.retryFirst * $0, timing.retryLast) })
+        _ = story.tell(.opened(8))
+        let later = story.tell(.ended(8, Problem(.connectionLost, "It was good.")), after: LinkMachine.steadyAfter)
+        #expect(later.contains(.set(.retry, .zero)))
+    }
 }

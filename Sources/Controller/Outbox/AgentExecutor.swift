@@ -58,10 +58,16 @@ struct AgentExecutor: JobExecutor {
         guard !known.isEmpty, known.count == job.targets.count else { return nil }
         guard job.verb == "torrent.remove" else { return Undoing.recipe(job.verb, job.arguments, known) }
         guard known.count == 1, job.arguments["delete_data"]?.bool != true else { return nil }
-        let details = try await reach.connection(within: Self.patience).call(
-            "torrent.get",
-            ["hash": .string(known[0].hash.hex), "details": ["trackers"]]
-        )
+        let details: Value
+        do {
+            details = try await reach.connection(within: Self.patience).call(
+                "torrent.get",
+                ["hash": .string(known[0].hash.hex), "details": ["trackers"]]
+            )
+        } catch let problem as Problem where problem.code.jobVerdict != .ends && problem.code.jobVerdict != .notSent {
+            // Only a question was asked: the job itself certainly was not sent.
+            throw Problem(.linkDown, problem.message)
+        }
         let announces = (details["trackers"]?.array ?? []).compactMap { $0["announce"]?.string }
         return Undoing.adding(known[0], announces: announces)
     }

@@ -33,8 +33,29 @@ FARSEED = program("FARSEED")
 AGENT = program("FARSEED_AGENT")
 
 
+def pytest_collection_modifyitems(items):
+    """The main job comes first: its torrents move until other tests restart their daemons."""
+    items.sort(key=lambda item: "test_main_job" not in item.nodeid)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """A failure shows what the controller and the parts of the laboratory said last."""
+    report = (yield).get_result()
+    if not report.failed:
+        return
+    for name in ("home", "served"):
+        home = getattr(item, "funcargs", {}).get(name)
+        if home and home.log.exists():
+            report.sections.append(("the controller's log", home.tail()))
+            break
+    lab = getattr(item, "funcargs", {}).get("lab")
+    if lab:
+        report.sections.append(("the laboratory's logs", lab.tails(15)))
+
+
 def wait_for(what, check, deadline=DEADLINE, pause=0.1):
-    """The first true value of `check()`; fails with `what` and the last value seen after `deadline` seconds."""
+    """The first true value of `check()`; after `deadline` seconds fails with `what`, a text or what makes one."""
     end = time.monotonic() + deadline
     last = None
     while time.monotonic() < end:
@@ -42,6 +63,7 @@ def wait_for(what, check, deadline=DEADLINE, pause=0.1):
         if last:
             return last
         time.sleep(pause)
+    what = what() if callable(what) else what
     pytest.fail(f"waited {deadline} s for {what}; last seen: {last!r}")
 
 
@@ -82,7 +104,7 @@ class Home:
         )
         log.close()
         for line in self.server.stdout:
-            if line.startswith("http://"):
+            if line.startswith(("http://", "https://")):
                 self.url = line.strip()
                 return self
         pytest.fail(f"farseed serve ended with {self.server.wait()} before it printed its address:\n{self.tail()}")

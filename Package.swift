@@ -158,8 +158,9 @@ let package = Package(
         .testTarget(
             name: "ControllerTests",
             dependencies: [
-                "Controller", "Jobs", "Store", "Calls", "Wire", "Seedbox", "Notation", nioCore, nioPosix, logging, yams,
-                argumentParser,
+                "Controller", "Web", "Jobs", "Store", "Calls", "Wire", "Seedbox", "Notation", nioCore, nioPosix,
+                logging,
+                yams, argumentParser,
             ],
             swiftSettings: strict
         ),

@@ -1,9 +1,10 @@
-"""Finds out which Debian packages are missing and installs them, or says how."""
+"""Finds out which packages of Debian and PyPI are missing and installs them, or says how."""
 
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 #: What the laboratory itself needs.
 LAB = ["tor", "openssh-server", "openssh-client", "transmission-daemon", "transmission-cli", "iproute2", "util-linux"]
@@ -14,10 +15,20 @@ BROWSER = ["chromium", "chromium-driver", "python3-selenium", "fonts-dejavu-core
            "fonts-noto-color-emoji"]
 
 #: What the end-to-end tests need besides.
-TEST = ["python3-pytest", "python3-yaml", "tmux", "strace"]
+TEST = ["python3-pytest", "python3-yaml", "python3-pip", "tmux", "strace"]
 #: What the reverse-proxy tests need: one of each kind that Deploy/ has a configuration for.
 PROXIES = ["apache2", "nginx-light", "caddy", "openssl"]
-GROUPS = {"build": BUILD, "lab": LAB, "browser": BROWSER, "test": TEST, "proxies": PROXIES}
+#: What `Scripts/bench` compares with.
+BENCH = ["torsocks", "netcat-openbsd"]
+#: What a group needs of PyPI: autobahn is the WAMP client that most users have; Debian's own is of another age.
+PYPI = {"test": [
+    "autobahn==24.4.2", "txaio==23.1.1", "hyperlink==21.0.0", "idna==3.10", "setuptools==75.6.0",
+    "cryptography==44.0.0", "pyOpenSSL==24.3.0", "PyNaCl==1.5.0", "cffi==1.17.1", "pycparser==2.22",
+    "msgpack==1.1.0", "cbor2==5.6.5",
+]}
+#: Where they are put: beside the build, nothing of the machine's own Python is touched.
+PYTHON = Path(__file__).resolve().parents[2] / ".build" / "python"
+GROUPS = {"build": BUILD, "lab": LAB, "browser": BROWSER, "test": TEST, "proxies": PROXIES, "bench": BENCH}
 
 #: Exit status of a script that had to stop because packages are missing.
 MISSING = 3
@@ -65,10 +76,62 @@ def privilege():
 
 
 def install(prefix, packages):
-    """Runs apt-get, without questions."""
-    # RUNLEVEL=1 asks the packages not to start tor, sshd, transmission and the proxies as services; the lab and the
+    """Runs apt-get, without questions, and so that nothing it brings runs as a service."""
+    # Debian's packages ask this file whether they may start tor, sshd, transmission and the proxies; the lab and the
     # tests run their own.
-    apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "-q"]
+    policy = Path("/usr/sbin/policy-rc.d")
+    is_ours = not policy.exists()
+    if is_ours:
+        script = f"printf '#!/bin/sh\\nexit 101\\n' > {policy} && chmod 755 {policy}"
+        subprocess.run([*prefix, "sh", "-c", script], check=True)
+    try:
+        _apt_install(prefix, packages)
+    finally:
+        if is_ours:
+            subprocess.run([*prefix, "rm", "-f", policy], check=False)
+    if Path("/run/systemd/system").exists():
+        _disable_services(prefix, packages)
+
+
+def ensure_pypi(requirements, say=print):
+    """Installs exactly these packages of PyPI into `PYTHON`, where they are not there yet."""
+    if not requirements:
+        return
+    stamp = PYTHON / "requirements.txt"
+    if stamp.exists() and stamp.read_text().split() == requirements:
+        return
+    say(f"installing {requirements[0]} and what it needs into {PYTHON}")
+    # Made beside it and put in place whole: what is there is complete.
+    making = PYTHON.with_name(f"python-{os.getpid()}")
+    making.parent.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
+               "--root-user-action=ignore", "--only-binary=:all:", "--target", making, *requirements]
+    try:
+        if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode:
+            print("pip did not install what the tests need of PyPI. Its messages are above; it needs a way to PyPI or "
+                  "a mirror of it.", file=sys.stderr)
+            sys.exit(MISSING)
+        (making / stamp.name).write_text("\n".join(requirements) + "\n")
+        shutil.rmtree(PYTHON, ignore_errors=True)
+        making.rename(PYTHON)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+def _disable_services(prefix, packages):
+    """Keeps the services of newly installed packages from starting at the next boot."""
+    units = set()
+    for package in packages:
+        files = subprocess.run(["dpkg-query", "-L", package], capture_output=True, text=True, check=False).stdout.split()
+        units |= {Path(file).name for file in files if "/systemd/system/" in file and file.endswith(".service")}
+    if units:
+        print(f"not started and not enabled: {' '.join(sorted(units))}", file=sys.stderr)
+        subprocess.run([*prefix, "systemctl", "disable", *sorted(units)], stdin=subprocess.DEVNULL,
+                       stdout=sys.stderr, stderr=subprocess.DEVNULL, check=False)
+
+
+def _apt_install(prefix, packages):
+    apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]
     options = ["-o", "DPkg::Lock::Timeout=120", "install", "-y", "--no-install-recommends"]
     # Old package lists are the usual reason for a failure, so it is tried once more with new ones.
     if subprocess.run([*apt, *options, *packages], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode:
@@ -78,3 +141,4 @@ def install(prefix, packages):
 
 if __name__ == "__main__":
     ensure([package for group in sys.argv[1:] for package in GROUPS[group]])
+    ensure_pypi([package for group in sys.argv[1:] for package in PYPI.get(group, [])])

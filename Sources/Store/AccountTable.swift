@@ -2,14 +2,23 @@
 
 import GRDB
 import Notation
-import Seedbox
+package import Seedbox
 
 extension Ledger {
     package var accounts: AccountTable { AccountTable(store: self) }
 }
 
 package struct AccountTable: Sendable {
+    package static let unknown = Problem(
+        .notFound,
+        "There is no user of this name. `farseed user list` names them."
+    )
+
     let store: Ledger
+
+    package static func duplicate(_ name: String) -> Problem {
+        Problem(.duplicate, "There is a user \(name) already, and it was left as it is.")
+    }
 
     /// Adds an account; without a password only a link lets it in. `duplicate` where the name is taken.
     package func add(
@@ -24,7 +33,7 @@ package struct AccountTable: Sendable {
         let hash = try await hashed(password, name)
         return try await store.write { database in
             guard try find(database, name) == nil else {
-                throw Problem(.duplicate, "There is a user \(name) already, and it was left as it is.")
+                throw Self.duplicate(name)
             }
             try database.execute(
                 sql: """
@@ -80,6 +89,28 @@ package struct AccountTable: Sendable {
         }
     }
 
+    /// The account that stands for this machine's own user: the owner of that name, or else the first owner; made, without
+    /// a password, where there is none.
+    package func owner(_ name: String, now: Int64) async throws -> StoredAccount {
+        try await store.write { database in
+            let owners = try Row.fetchAll(
+                database,
+                sql: "SELECT * FROM accounts WHERE role = 'owner' ORDER BY name <> ?, created_at, name LIMIT 1",
+                arguments: [name]
+            )
+            if let owner = owners.first { return account(owner) }
+            try database.execute(
+                sql: """
+                    INSERT INTO accounts (name, role, labels, password, created_at, changed_at)
+                    VALUES (?, 'owner', '[]', NULL, ?, ?)
+                    ON CONFLICT (name) DO UPDATE SET role = 'owner', labels = '[]', changed_at = excluded.changed_at
+                    """,
+                arguments: [name, now, now]
+            )
+            return try required(database, name)
+        }
+    }
+
     package func list() async throws -> [StoredAccount] {
         try await store.read { database in
             try Row.fetchAll(database, sql: "SELECT * FROM accounts ORDER BY name").map(account)
@@ -126,7 +157,7 @@ package struct AccountTable: Sendable {
 
     private func required(_ database: Database, _ name: String) throws -> StoredAccount {
         guard let account = try find(database, name) else {
-            throw Problem(.notFound, "There is no user of this name. `farseed user list` names them.")
+            throw Self.unknown
         }
         return account
     }

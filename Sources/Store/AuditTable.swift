@@ -37,16 +37,24 @@ package struct AuditTable: Sendable {
 
     let store: Ledger
 
-    package func append(_ entry: AuditEntry) async throws {
-        let texts = [entry.who, entry.origin, entry.action, entry.target, entry.outcome].map { text in
-            String(decoding: text.utf8.prefix(Self.maximumText), as: UTF8.self)
-        }
+    package func append(_ entry: AuditEntry) async throws { try await append([entry]) }
+
+    /// All in one commit, in their order.
+    package func append(_ entries: [AuditEntry]) async throws {
         try await store.write { database in
-            try database.execute(
-                sql: "INSERT INTO audit (at, who, origin, action, target, outcome) VALUES (?, ?, ?, ?, ?, ?)",
-                arguments: [entry.at, texts[0], texts[1], texts[2], texts[3], texts[4]]
-            )
+            for entry in entries { try Self.insert(entry, database) }
         }
+    }
+
+    /// Within a write of another table, so that what was done and that it was done are one.
+    static func insert(_ entry: AuditEntry, _ database: Database) throws {
+        let texts = [entry.who, entry.origin, entry.action, entry.target, entry.outcome].map { text in
+            String(decoding: text.utf8.prefix(maximumText), as: UTF8.self)
+        }
+        try database.execute(
+            sql: "INSERT INTO audit (at, who, origin, action, target, outcome) VALUES (?, ?, ?, ?, ?, ?)",
+            arguments: [entry.at, texts[0], texts[1], texts[2], texts[3], texts[4]]
+        )
     }
 
     /// The newest entries first; `before` an id for the next page.

@@ -11,7 +11,7 @@ extension Ledger {
 package struct JobTable: Sendable {
     let store: Ledger
 
-    /// Stores a new row and returns it with its id, or returns the row that has its key already.
+    /// Stores a new row, with its entry in the audit log, and returns it with its id, or returns the row that has its key already.
     ///
     /// The row that a new one undoes is marked in the same commit; where it was undone meanwhile, nothing is stored and
     /// the problem is `conflict`.
@@ -53,6 +53,16 @@ package struct JobTable: Sendable {
                     throw Problem(.conflict, "Job \(undoing) was undone already, so nothing was changed.")
                 }
             }
+            try AuditTable.insert(
+                AuditEntry(
+                    at: row.acceptedAt,
+                    who: row.who,
+                    origin: row.origin,
+                    action: row.verb,
+                    target: "\(row.box), job \(stored.id)"
+                ),
+                database
+            )
             return (stored, true)
         }
     }

@@ -240,7 +240,7 @@ package struct SessionTable: Sendable {
     private func requireAccount(_ database: Database, _ name: String) throws {
         let exists = try Bool.fetchOne(database, sql: "SELECT 1 FROM accounts WHERE name = ?", arguments: [name])
         guard exists ?? false else {
-            throw Problem(.notFound, "There is no user of this name. `farseed user list` names them.")
+            throw AccountTable.unknown
         }
     }
 

@@ -43,6 +43,12 @@ package struct WebConfiguration: Sendable {
         self.limits = limits
     }
 
+    /// The page's address for a browser on this machine, without a slash at its end.
+    package func pageAddress(port: Int) -> String {
+        let host = ["0.0.0.0", "::"].contains(host) ? "127.0.0.1" : host
+        return "\(tls == nil ? "http" : "https")://\(host.contains(":") ? "[\(host)]" : host):\(port)"
+    }
+
     /// Bounds against clients that take more than their share; times in milliseconds.
     package struct Limits: Sendable {
         /// Connections of all clients together.

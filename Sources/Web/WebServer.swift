@@ -49,11 +49,13 @@ package final class WebServer: Service {
 
     /// The page's address for a browser on this machine, with a one-time login for the owner.
     package func ownerLink(for account: Account) async throws -> String {
-        let address = try await boundAddress
-        let host = ["0.0.0.0", "::"].contains(configuration.host) ? "127.0.0.1" : configuration.host
-        let name = host.contains(":") ? "[\(host)]" : host
-        let token = try await logins.makeLink(for: account)
-        return "\(tls == nil ? "http" : "https")://\(name):\(address.port ?? configuration.port)/#login=\(token)"
+        let page = try await pageAddress
+        return "\(page)/#login=\(try await logins.makeLink(for: account))"
+    }
+
+    /// The page's address for a browser on this machine, once it listens.
+    package var pageAddress: String {
+        get async throws { configuration.pageAddress(port: try await boundAddress.port ?? configuration.port) }
     }
 
     /// Reads the certificate and key again; new connections use them.

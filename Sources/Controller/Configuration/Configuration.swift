@@ -10,6 +10,8 @@ struct Configuration: Sendable, Equatable {
     var link = LinkTiming()
     /// In alphabetical order of their names.
     var boxes: [Box] = []
+    /// In alphabetical order of their names.
+    var workers: [Worker] = []
 
     /// The socket through which commands reach the daemon.
     struct Control: Sendable, Equatable {
@@ -79,6 +81,25 @@ struct Configuration: Sendable, Equatable {
         var hostKeys: [String]
         /// File with the key of onion client authorization; nil where the service demands none.
         var clientAuth: String?
+    }
+
+    /// A program that may enter the subscription service by a secret or key of its own.
+    struct Worker: Sendable, Equatable {
+        enum Proof: Sendable, Equatable {
+            /// File of the secret that WAMP-CRA is played with.
+            case secretFile(String)
+            /// 64 hex digits: an Ed25519 key for WAMP-Cryptosign.
+            case publicKey(String)
+        }
+
+        /// As a seedbox's.
+        var name: String
+        /// `owner`, `operator`, `viewer` or `guest`.
+        var role = "guest"
+        var proof: Proof
+        /// URI prefixes, each with its dot at the end.
+        var procedures: [String] = []
+        var topics: [String] = []
     }
 
     init(path: String? = nil, stateDirectory: String) {

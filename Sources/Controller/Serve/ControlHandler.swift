@@ -4,10 +4,12 @@ import NIOCore
 import Notation
 import Seedbox
 import Tunnel
+import Web
 
 struct ControlHandler: CallHandler {
     let boxes: [Box]
     let desk: JobDesk
+    let users: WebServer
 
     func handle(_ call: IncomingCall) async throws -> Value {
         switch call.procedure {
@@ -15,6 +17,10 @@ struct ControlHandler: CallHandler {
         case "torrents": return try await torrents(call)
         case "watch": return try await watch(call)
         case "exec": return try await relay(call, to: box(call))
+        case "user.changed":
+            users.realm.end(try await users.logins.expire())
+            return [:]
+        case "page": return ["page": .string(try await users.pageAddress)]
         default:
             // Whoever may open the socket is the owner.
             if let answer = try await desk.handle(call, who: Owner.name, origin: "control socket") { return answer }

@@ -57,7 +57,7 @@ final class JobNews: Service {
                 arguments: .map(arguments),
                 targets: targets,
                 who: call.caller.authid,
-                origin: "page",
+                origin: call.client,
                 key: key
             )
         )

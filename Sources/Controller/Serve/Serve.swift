@@ -24,11 +24,11 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     let started = Int64(Date.now.timeIntervalSince1970 * 1000)
     let epoch = try await ledger.nextEpoch(now: started)
 
-    if try await ledger.accounts.list().isEmpty {
-        _ = try await ledger.accounts.add(Owner.name, password: nil, role: .owner, now: started)
-    }
-    let logins = StoredLogins(ledger: ledger)
-    let realm = Realm(group: group, logins: logins, logger: logger)
+    let owner = try await ledger.accounts.owner(Owner.name, now: started)
+    let audit = AuditLog(ledger: ledger, logger: logger)
+    let logins = StoredLogins(ledger: ledger, audit: audit)
+    let workers = try WorkerCredentials.read(configuration.workers)
+    let realm = Realm(group: group, logins: logins, workers: workers, logger: logger)
     let publisher = Publisher(realm: realm)
     let tor = try TunnelSetup.tor(configuration, group: group, logger: logger)
     let boxes = configuration.boxes.map { box in
@@ -60,11 +60,11 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     let control = try await ControlServer(
         path: configuration.controlSocket,
         members: configuration.control.group,
-        handler: ControlHandler(boxes: boxes, desk: JobDesk(outbox: outbox, boxes: boxes)),
+        handler: ControlHandler(boxes: boxes, desk: JobDesk(outbox: outbox, boxes: boxes), users: web),
         group: group,
         logger: logger
     )
-    var services: [any Service] = [tor, outbox, jobs, control, web, Greeting(web: web)]
+    var services: [any Service] = [audit, tor, outbox, jobs, control, web, Greeting(web: web, owner: owner.name)]
     services += boxes
     let running = ServiceGroup(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
     defer {
@@ -78,9 +78,10 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
 /// Prints the page's address with its one-time login once the server listens.
 private struct Greeting: Service {
     let web: WebServer
+    let owner: String
 
     func run() async throws {
-        let link = try await web.ownerLink(for: Account(name: Owner.name, role: .owner))
+        let link = try await web.ownerLink(for: Account(name: owner, role: .owner))
         OutputFile.standard.print("Farseed is up. The page, with a login that works once:\n\(link)")
         // A service that returns ends its group.
         try await gracefulShutdown()

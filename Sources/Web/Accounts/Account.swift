@@ -8,7 +8,7 @@ package struct Account: Sendable, Hashable {
         case `operator`
         /// Looks.
         case viewer
-        /// Looks at, and adds to, torrents of some labels.
+        /// Looks at torrents of some labels.
         case guest
     }
 

@@ -42,7 +42,7 @@ package protocol LoginKeeper: Sendable {
     /// A ticket for one websocket of this login from this origin; nil where the login has ended.
     func makeTicket(for login: Login, origin: String?) async throws -> String?
     /// The login of a ticket, which is used up by it.
-    func redeem(ticket: String, user: String, origin: String?) async throws -> Login?
-    /// Forgets what has expired; the ids of logins that ended by it. Called now and then.
+    func redeem(ticket: String, user: String, origin: String?, client: String) async throws -> Login?
+    /// Forgets what has expired; the ids of logins that have ended without having been told of. Called now and then.
     func expire() async throws -> [String]
 }

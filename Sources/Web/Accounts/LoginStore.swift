@@ -143,7 +143,7 @@ package final class LoginStore: LoginKeeper {
     }
 
     /// Used up rightly or wrongly.
-    package func redeem(ticket: String, user: String, origin: String?) -> Login? {
+    package func redeem(ticket: String, user: String, origin: String?, client: String = "") -> Login? {
         guard let digest = Secret.digest(ticket) else { return nil }
         let now = now()
         return state.withLock { state in

@@ -16,28 +16,29 @@ final class LoginThrottle: Sendable {
         self.now = now
     }
 
-    /// Whether the address may try now.
-    func mayTry(_ address: String) -> Bool {
-        let since = now() - Self.window
+    /// Whether the address may try now. The attempt counts as failed until it is taken back: guesses made at once must
+    /// not all be let in before the first of them has failed.
+    func begin(_ address: String) -> Bool {
+        let now = now()
+        let since = now - Self.window
         return failures.withLock { failures in
-            guard let past = failures[address] else {
-                // Nobody new gets as far as `failed` while it is full, so what is over must be forgotten here.
-                if failures.count >= Self.addresses {
-                    failures = failures.filter { $0.value.contains { $0 > since } }
-                }
-                return failures.count < Self.addresses
+            let past = failures[address, default: []].filter { $0 > since }
+            if failures[address] == nil, failures.count >= Self.addresses {
+                failures = failures.filter { $0.value.contains { $0 > since } }
+                guard failures.count < Self.addresses else { return false }
             }
-            return past.count(where: { $0 > since }) < limit
+            guard past.count < limit else { return false }
+            failures[address] = past + [now]
+            return true
         }
     }
 
-    func failed(_ address: String) {
-        let now = now()
+    /// The attempt was no failure.
+    func takeBack(_ address: String) {
         failures.withLock { failures in
-            if failures.count >= Self.addresses {
-                failures = failures.filter { $0.value.contains { $0 > now - Self.window } }
-            }
-            failures[address] = Array((failures[address, default: []] + [now]).suffix(limit))
+            guard var past = failures[address] else { return }
+            _ = past.popLast()
+            failures[address] = past.isEmpty ? nil : past
         }
     }
 }

@@ -120,7 +120,7 @@ export class Feed extends EventTarget {
       const { boxes } = await wamp.call("farseed.boxes");
       if (!isCurrent()) return;
       this.#know(boxes.map((box) => box.name));
-      await Promise.all(boxes.flatMap(({ name }) => this.#follow(wamp, name, isCurrent)));
+      await Promise.all(boxes.flatMap((box) => this.#follow(wamp, box, isCurrent)));
       if (!isCurrent()) return;
       this.#wait = firstWait;
       this.#set("up");
@@ -149,7 +149,7 @@ export class Feed extends EventTarget {
     this.dispatchEvent(new Event("boxes"));
   }
 
-  #follow(wamp, name, isCurrent) {
+  #follow(wamp, { name, torrents = `farseed.${name}.torrents` }, isCurrent) {
     const box = this.boxes.get(name);
     // What is shown stays until the new session's first state; deltas mean nothing before it.
     box.epoch = box.seq = null;
@@ -157,7 +157,7 @@ export class Feed extends EventTarget {
     // What this account may not see stays empty; only a lost connection ends the session.
     const tolerate = (error) => { if (error.uri === "farseed.connection") throw error; };
     return [
-      wamp.subscribe(`farseed.${name}.torrents`, (event, details) => {
+      wamp.subscribe(torrents, (event, details) => {
         if (isCurrent()) this.#torrents(wamp, box, event, details);
       }),
       wamp.subscribe(`farseed.link.${name}`, (link) => {

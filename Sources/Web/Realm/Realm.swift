@@ -29,11 +29,14 @@ package final class Realm: Sendable {
         var lastListener = 0
     }
 
-    /// - Parameter permissions: what each role may do; by default `Realm.permissions`.
+    /// - Parameters:
+    ///   - workers: who may enter by a secret or key of their own.
+    ///   - permissions: what each role may do; by default `Realm.permissions`.
     package init(
         group: any EventLoopGroup,
         limits: WebConfiguration.Limits = .init(),
         logins: any LoginKeeper,
+        workers: [Worker] = [],
         permissions: PermissionTable = Realm.permissions,
         logger: Logger
     ) {
@@ -52,6 +55,8 @@ package final class Realm: Sendable {
                 tables: Array(tables.values),
                 census: census,
                 logins: logins,
+                workers: Workers(workers),
+                guests: guests,
                 permissions: permissions,
                 logger: logger
             ),
@@ -63,8 +68,9 @@ package final class Realm: Sendable {
     }
 
     let census: Census
+    package let guests = GuestScopes()
 
-    /// The owner and operators see and drive everything, viewers see everything; guests get what is granted to them.
+    /// The owner and operators see and drive everything, viewers see everything; guests get a role for their labels when they come.
     package static let permissions = PermissionTable([
         Account.Role.owner.rawValue: [
             Permission(URIPattern("farseed.", .prefix), [.subscribe, .call]),

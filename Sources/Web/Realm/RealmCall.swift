@@ -8,6 +8,10 @@ package struct RealmCall: Sendable {
     package var procedure: String
     package var payload: Payload
     package var caller: Principal
+    /// The caller's address.
+    package var client: String
+    /// The labels that a guest is limited to; nil for callers without this limit.
+    package var labels: [String]?
     /// Sends a part of the result before its end; nil where the caller does not want parts.
     package var progress: (@Sendable (Value) -> Void)?
 }

@@ -14,14 +14,19 @@ final class RealmCore {
         var serializer: Serializer
         var table: NIOLoopBoundBox<RealmLoop>
         var login: Login?
+        /// Whom the census counts it for, from WELCOME on.
+        var user: String?
     }
 
     private let loop: any EventLoop
     private let tables: [NIOLoopBoundBox<RealmLoop>]
     private let census: Census
     private let logins: any LoginKeeper
+    private let workers: Workers
+    private let guests: GuestScopes
     private let logger: Logger
 
+    private var permissions: PermissionTable
     private var router: Router
     private var seats: [Int: Seat] = [:]
     private var numbers: [SessionID: Int] = [:]
@@ -41,6 +46,8 @@ final class RealmCore {
         tables: [NIOLoopBoundBox<RealmLoop>],
         census: Census,
         logins: any LoginKeeper,
+        workers: Workers,
+        guests: GuestScopes,
         permissions: PermissionTable,
         logger: Logger
     ) {
@@ -48,13 +55,17 @@ final class RealmCore {
         self.tables = tables
         self.census = census
         self.logins = logins
+        self.workers = workers
+        self.guests = guests
         self.logger = logger
         var configuration = RouterConfiguration()
         configuration.handshakeLimit = limits.welcomeWithin
         // Logging out ends sockets within a second, whatever their client does.
         configuration.goodbyeLimit = 500
         configuration.mostSubscriptions = limits.subscriptions
-        router = Router(configuration, permissions: permissions, cryptography: SwiftCrypto())
+        configuration.methods.formUnion(workers.methods)
+        self.permissions = workers.granted(permissions)
+        router = Router(configuration, permissions: self.permissions, cryptography: SwiftCrypto())
     }
 
     // MARK: From inside
@@ -95,7 +106,7 @@ final class RealmCore {
 
     func closed(_ number: Int) {
         guard let seat = seats.removeValue(forKey: number) else { return }
-        if let login = seat.login { census.socketClosed(login.account.name) } else { census.greetingEnded() }
+        if let user = seat.user { census.socketClosed(user) } else { census.greetingEnded() }
         guard let session = seat.session else { return }
         numbers[session] = nil
         perform(router.disconnected(session, at: .now))
@@ -139,6 +150,7 @@ final class RealmCore {
         case .opened(let session, let principal):
             logger.debug("A session began.", metadata: ["wamp.role": "\(principal.role)"])
             onLoop(of: session) { $0.welcomed() }
+            count(session, principal)
         case .invoke(let invocation, let call): invoke(invocation, call)
         case .interrupt(let invocation): calls.removeValue(forKey: invocation)?.cancel()
         case .setTimer(let timer, let milliseconds):
@@ -193,17 +205,34 @@ final class RealmCore {
     // MARK: Who it is
 
     private func authenticate(_ session: SessionID, _ greeting: Greeting) {
-        let credential: Credential = greeting.methods.first.map { $0 == .ticket ? .ticket : .unknown($0) } ?? .ticket
+        let method = greeting.methods.first ?? .ticket
+        let credential = method == .ticket ? .ticket : workers.credential(of: greeting.authid ?? "", by: method)
         perform(router.resolved(session, credential, at: .now))
+    }
+
+    /// A worker has no login that was counted before its WELCOME.
+    private func count(_ session: SessionID, _ principal: Principal) {
+        guard let number = numbers[session], let seat = seats[number], seat.user == nil else { return }
+        guard census.welcomed(principal.role) else {
+            let message = "Too many sessions of this worker. End one."
+            perform(router.kill([session], reason: WAMPReason.overLimit, message: message, at: .now))
+            return
+        }
+        seats[number]?.user = principal.role
     }
 
     private func check(_ ticket: String, of name: String?, _ session: SessionID) {
         guard let number = numbers[session], let seat = seats[number] else { return }
         let core = NIOLoopBound(self, eventLoop: loop)
-        let (loop, logins, origin) = (loop, logins, seat.opening.origin)
+        let (loop, logins, opening) = (loop, logins, seat.opening)
         // Unstructured, since the router's loop has no task; it ends with the look-up.
         Task {
-            let login = try? await logins.redeem(ticket: ticket, user: name ?? "", origin: origin)
+            let login = try? await logins.redeem(
+                ticket: ticket,
+                user: name ?? "",
+                origin: opening.origin,
+                client: opening.client
+            )
             loop.execute { core.value.checked(session, login) }
         }
     }
@@ -216,13 +245,31 @@ final class RealmCore {
             return
         }
         seats[number]?.login = login
+        seats[number]?.user = login.account.name
         let principal = Principal(
             authid: login.account.name,
-            role: login.account.role.rawValue,
+            role: role(of: login.account),
             method: AuthMethod.ticket.rawValue,
             provider: "farseed"
         )
         perform(router.ticketChecked(session, principal, at: .now))
+    }
+
+    /// Guests have a role for each set of labels, which may look at what has one of these and at nothing else.
+    private func role(of account: Account) -> String {
+        guard account.role == .guest else { return account.role.rawValue }
+        let scope = GuestScopes.name(of: account.labels)
+        let role = "\(account.role.rawValue).\(scope)"
+        if guests.enter(scope, account.labels) {
+            permissions.roles[role] = [
+                Permission(URIPattern("farseed..torrents.\(scope)", .wildcard), [.subscribe]),
+                Permission(URIPattern("farseed.link.", .prefix), [.subscribe]),
+                Permission(URIPattern("farseed.boxes"), [.call]),
+                Permission(URIPattern("farseed..sync", .wildcard), [.call]),
+            ]
+            perform(router.setPermissions(permissions, at: .now))
+        }
+        return role
     }
 
     // MARK: Procedures
@@ -234,7 +281,16 @@ final class RealmCore {
         }
         let core = NIOLoopBound(self, eventLoop: loop)
         let (loop, logger) = (loop, logger)
-        var request = RealmCall(procedure: call.procedure, payload: call.payload, caller: call.principal, progress: nil)
+        let seat = numbers[call.caller].flatMap { seats[$0] }
+        let guest = seat?.login.flatMap { $0.account.role == .guest ? $0.account : nil }
+        var request = RealmCall(
+            procedure: call.procedure,
+            payload: call.payload,
+            caller: call.principal,
+            client: seat?.opening.client ?? "",
+            labels: guest?.labels,
+            progress: nil
+        )
         if call.receiveProgress {
             request.progress = { part in
                 loop.execute { core.value.progressed(invocation, Realm.payload(part)) }

@@ -102,13 +102,13 @@ struct Routes: HTTPResponder {
         case "/api/boxes":
             guard isGet else { throw Self.wrongMethod("GET, HEAD") }
             try Self.demandSameSite(request)
-            _ = try Self.demandLogin(caller)
+            try Self.demandViewer(caller)
             return Self.json(try await api.boxes())
         default:
             if let box = Self.box(in: path) {
                 guard isGet else { throw Self.wrongMethod("GET, HEAD") }
                 try Self.demandSameSite(request)
-                _ = try Self.demandLogin(caller)
+                try Self.demandViewer(caller)
                 guard let torrents = try await api.torrents(of: box) else {
                     throw Refusal(status: 404, sentence: "There is no seedbox of this name. See /api/boxes.")
                 }
@@ -121,13 +121,15 @@ struct Routes: HTTPResponder {
     // MARK: Logging in and out
 
     private func login(_ request: Request, _ caller: Caller) async throws -> Response {
-        guard throttle.mayTry(caller.client) else {
+        guard throttle.begin(caller.client) else {
             throw Refusal(
                 status: 429,
                 sentence: "Too many logins failed from this address. Wait a minute.",
                 fields: ["retry-after": "60"]
             )
         }
+        var isFailure = false
+        defer { if !isFailure { throttle.takeBack(caller.client) } }
         let body = try await body(of: request)
         let new: NewLogin?
         if let token = body["token"]?.string {
@@ -138,12 +140,12 @@ struct Routes: HTTPResponder {
             throw Refusal(status: 400, sentence: "A login needs token, or user and password, as JSON text.")
         }
         guard let new else {
-            throttle.failed(caller.client)
+            isFailure = true
             logger.notice("A login failed.", metadata: ["web.client": "\(caller.client)"])
             throw Refusal(
                 status: 401,
                 sentence:
-                    "This does not log in. A link works once and for a day; ask for a new one, or check the password."
+                    "This does not log in. A link works once and for a short time; ask for a new one, or check the password."
             )
         }
         var ended = new.ended
@@ -211,6 +213,13 @@ struct Routes: HTTPResponder {
     private static func demandLogin(_ caller: Caller) throws -> Login {
         guard let login = caller.login else { throw unknown }
         return login
+    }
+
+    /// What tells of all torrents is not for guests, who see those of their labels only.
+    private static func demandViewer(_ caller: Caller) throws {
+        guard try demandLogin(caller).account.role != .guest else {
+            throw Refusal(status: 403, sentence: "Guests see the torrents of their labels on the page only.")
+        }
     }
 
     /// No page of another site can make a browser send this header field without asking first, and no answer to such a

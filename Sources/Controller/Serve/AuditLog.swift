@@ -1,0 +1,114 @@
+/// Writes down who did what, in the background: nothing waits for it, and a flood of strangers does not fill the disk.
+import Foundation
+import Logging
+import Seedbox
+import ServiceLifecycle
+import Store
+import Synchronization
+
+final class AuditLog: Service {
+    /// Entries that wait for the disk; more are only counted.
+    private static let mostPending = 4_096
+    /// Failures of strangers that are kept in a minute; more are only counted.
+    private static let mostFailures = 120
+    private static let window: Int64 = 60_000
+    /// What is kept: a year, and no more than this many.
+    private static let age: Int64 = 365 * 86_400_000
+    private static let mostKept = 200_000
+    private static let forgetEvery = 1_000
+
+    private struct State {
+        var pending: [AuditEntry] = []
+        /// Failures of the window that began at `since`.
+        var since: Int64 = 0
+        var failures = 0
+        var omitted = 0
+
+        /// One entry for all that were only counted.
+        mutating func takeOmitted(at now: Int64) {
+            guard omitted > 0 else { return }
+            pending.append(
+                AuditEntry(at: now, who: "-", origin: "-", action: "audit.omitted", target: "\(omitted) entries")
+            )
+            omitted = 0
+        }
+    }
+
+    private let ledger: Ledger
+    private let logger: Logger
+    private let state = Mutex(State())
+    private let bell: (stream: AsyncStream<Void>, ring: AsyncStream<Void>.Continuation)
+
+    init(ledger: Ledger, logger: Logger) {
+        self.ledger = ledger
+        self.logger = logger
+        let (stream, ring) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        bell = (stream, ring)
+    }
+
+    /// Takes an entry and returns at once; in the table it stands a moment later.
+    func note(_ action: String, who: String?, from origin: String, target: String = "", outcome: String = "ok") {
+        let entry = AuditEntry(
+            at: Int64(Date.now.timeIntervalSince1970 * 1000),
+            who: who ?? "-",
+            origin: origin,
+            action: action,
+            target: target,
+            outcome: outcome
+        )
+        state.withLock { state in
+            if entry.at - state.since >= Self.window || entry.at < state.since {
+                state.takeOmitted(at: entry.at)
+                state.since = entry.at
+                state.failures = 0
+            }
+            if outcome != "ok" { state.failures += 1 }
+            let isKept =
+                state.pending.count < Self.mostPending && (outcome == "ok" || state.failures <= Self.mostFailures)
+            if isKept { state.pending.append(entry) } else { state.omitted += 1 }
+        }
+        bell.ring.yield()
+    }
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { [self] in
+            var written = Self.forgetEvery
+            for await _ in bell.stream {
+                written += await write()
+                if written >= Self.forgetEvery {
+                    written = 0
+                    await forget()
+                }
+            }
+        }
+        // What came until the end.
+        state.withLock { $0.takeOmitted(at: Int64(Date.now.timeIntervalSince1970 * 1000)) }
+        _ = await write()
+    }
+
+    private func write() async -> Int {
+        let entries = state.withLock { state in
+            defer { state.pending = [] }
+            return state.pending
+        }
+        guard !entries.isEmpty else { return 0 }
+        do {
+            try await ledger.audit.append(entries)
+        } catch {
+            logger.error(
+                "The audit log could not be written.",
+                metadata: ["audit.entries": "\(entries.count)", "error.type": "\(type(of: error))"]
+            )
+        }
+        return entries.count
+    }
+
+    private func forget() async {
+        let before = Int64(Date.now.timeIntervalSince1970 * 1000) - Self.age
+        do {
+            _ = try await ledger.audit.forget(before: before, keeping: Self.mostKept)
+        } catch {
+            logger.error("Old audit entries could not be deleted.", metadata: ["error.type": "\(type(of: error))"])
+        }
+    }
+}

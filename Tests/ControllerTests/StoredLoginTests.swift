@@ -1,0 +1,110 @@
+/// Logins as the daemon keeps them: what goes into the audit log, and sessions that another process ends.
+import Foundation
+import Logging
+import Seedbox
+import Store
+import Testing
+
+@testable import Controller
+@testable import Web
+
+/// Logins on a ledger of their own; the audit log runs while `body` does and is whole when `check` is called.
+private func withLogins(
+    _ body: (StoredLogins, Ledger) async throws -> Void,
+    check: ([AuditEntry]) throws -> Void
+) async throws {
+    let directory = FileManager.default.temporaryDirectory.appending(path: "farseed-\(UUID().uuidString.prefix(8))")
+    defer { try? FileManager.default.removeItem(at: directory) }
+    let path = directory.appending(path: "farseed.db").path
+    let ledger = try await Ledger.open(LedgerConfiguration(path: path, passwordCost: .trivial))
+    let audit = AuditLog(ledger: ledger, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    let running = Task { try await audit.run() }
+    do {
+        try await body(StoredLogins(ledger: ledger, audit: audit), ledger)
+    } catch {
+        running.cancel()
+        throw error
+    }
+    running.cancel()
+    try await running.value
+    try check(try await ledger.audit.entries(limit: 10_000).reversed())
+    try ledger.close()
+}
+
+@Suite struct StoredLoginTests {
+    @Test func `logins, logouts and refused tickets are written down`() async throws {
+        try await withLogins { logins, ledger in
+            _ = try await ledger.accounts.add("ann", password: "four words in a row", role: .owner, now: 1)
+            #expect(try await logins.open(name: "ann", password: "wrong", client: "192.0.2.1") == nil)
+            #expect(try await logins.open(name: "my password", password: "", client: "192.0.2.1") == nil)
+            #expect(try await logins.open(link: "guess", client: "192.0.2.1") == nil)
+            let new = try #require(
+                try await logins.open(name: "ann", password: "four words in a row", client: "192.0.2.2")
+            )
+            let ticket = try #require(try await logins.makeTicket(for: new.login, origin: "https://a.test"))
+            #expect(
+                try await logins.redeem(ticket: ticket, user: "ann", origin: "https://b.test", client: "192.0.2.3")
+                    == nil
+            )
+            #expect(try await logins.close(cookie: new.cookie) == new.login.id)
+            #expect(try await logins.close(cookie: new.cookie) == nil)
+        } check: { entries in
+            let texts = entries.map { [$0.action, $0.who, $0.origin, $0.target, $0.outcome].joined(separator: " ") }
+            #expect(
+                texts == [
+                    "login ann 192.0.2.1 password not-permitted", "login - 192.0.2.1 password not-permitted",
+                    "login - 192.0.2.1 link not-permitted", "login ann 192.0.2.2 password ok",
+                    "ticket ann 192.0.2.3  refused", "logout ann 192.0.2.2  ok",
+                ]
+            )
+        }
+    }
+
+    @Test func `a session that another process ended is told of`() async throws {
+        try await withLogins { logins, ledger in
+            _ = try await ledger.accounts.add("ann", password: nil, role: .owner, now: 1)
+            let account = Account(name: "ann", role: .owner)
+            let new = try #require(
+                try await logins.open(link: try await logins.makeLink(for: account), client: "::1")
+            )
+            let ticket = try #require(try await logins.makeTicket(for: new.login, origin: nil))
+            #expect(try await logins.redeem(ticket: ticket, user: "ann", origin: nil, client: "::1") == new.login)
+            #expect(try await logins.expire().isEmpty)
+            _ = try await ledger.accounts.setPassword("ann", "four words in a row", now: 2)
+            #expect(try await logins.expire() == [new.login.id])
+            // And once more, for a websocket that was just being let in.
+            #expect(try await logins.expire() == [new.login.id])
+            #expect(try await logins.expire().isEmpty)
+        } check: { _ in
+        }
+    }
+
+    @Test func `a flood of guesses is counted instead of kept`() async throws {
+        try await withLogins { logins, _ in
+            for _ in 0..<500 {
+                let login = try await logins.redeem(ticket: "guess", user: "ann", origin: nil, client: "::1")
+                #expect(login == nil)
+            }
+        } check: { entries in
+            // A minute may have begun anew in between.
+            #expect((121...242).contains(entries.count))
+            let omitted = entries.filter { $0.action == "audit.omitted" }.compactMap {
+                Int($0.target.prefix { $0.isNumber })
+            }
+            #expect(omitted.reduce(0, +) + entries.count(where: { $0.action == "ticket" }) == 500)
+        }
+    }
+
+    @Test func `there is always an owner to log in`() async throws {
+        try await withLogins { _, ledger in
+            _ = try await ledger.accounts.add("bob", password: nil, role: .viewer, now: 1)
+            #expect(try await ledger.accounts.owner("owner", now: 2).name == "owner")
+            _ = try await ledger.accounts.add("ann", password: nil, role: .owner, now: 3)
+            #expect(try await ledger.accounts.owner("owner", now: 4).name == "owner")
+            _ = try await ledger.accounts.remove("owner")
+            #expect(try await ledger.accounts.owner("owner", now: 5).name == "ann")
+            #expect(try await ledger.accounts.list().map(\.name) == ["ann", "bob"])
+        } check: { _ in
+        }
+    }
+}

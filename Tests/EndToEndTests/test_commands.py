@@ -1,11 +1,22 @@
-"""Commands that change something: accepted on disk, executed once, taken back, and waiting while the link is down."""
+"""Every command against the real parts: what it shows, what it does, how it ends, what waits while the link is down."""
 
 import json
+import pathlib
+import re
+import secrets
 import signal
+import socket
+import stat
+import subprocess
+import threading
 
 import pytest
 
-from conftest import Page, link_state, wait_for
+from conftest import AGENT, FARSEED, ROOT, Page, link_state, make_home, wait_for
+
+#: The exit codes by name, as Docs/Operations.md promises them.
+CODES = {name: int(number) for number, name in
+         re.findall(r"^\| (\d+) \| `([a-z-]+)` \|", (ROOT / "Docs/Operations.md").read_text(), re.M)}
 
 
 @pytest.fixture
@@ -19,6 +30,26 @@ def spare(lab, tmp_path):
         lab.box.rpc("torrent-remove", {"ids": [hash]})
 
 
+def torrent(lab, hash, *fields):
+    """The seedbox's own row of one torrent."""
+    return lab.box.torrents(*fields)[hash]
+
+
+def answer(home, *arguments):
+    """What a command that must succeed prints as JSON."""
+    result = home.run(*arguments, "--json")
+    assert result.returncode == 0, (arguments, result.stderr)
+    return json.loads(result.stdout)
+
+
+def failure(home, *arguments):
+    """The exit code of a command that must fail with one sentence, its code's name, and nothing on standard output."""
+    result = home.run(*arguments)
+    assert result.returncode != 0 and not result.stdout, (arguments, result)
+    assert result.stderr.startswith("farseed: ") and result.stderr.strip().count("\n") == 0, (arguments, result.stderr)
+    return result.returncode
+
+
 def states(home):
     return {job["id"]: job["state"] for job in json.loads(home.run("jobs", "--json").stdout)["jobs"]}
 
@@ -29,7 +60,7 @@ def test_a_torrent_through_its_life(served, lab, spare):
     assert added.returncode == 0 and hash[:8] in added.stdout, added
     # Transmission verifies it first.
     wait_for("the torrent to be stopped", lambda: lab.box.torrents("status")[hash]["status"] == 0)
-    assert served.run("add", str(file)).returncode == 15, "adding it twice is an answer of its own"
+    assert served.run("add", str(file)).returncode == CODES["duplicate"], "adding it twice is an answer of its own"
 
     assert served.run("start", hash[:12]).returncode == 0
     assert lab.box.torrents("status")[hash]["status"] != 0
@@ -39,15 +70,28 @@ def test_a_torrent_through_its_life(served, lab, spare):
     assert served.run("remove", hash).returncode == 0
     assert hash not in lab.box.torrents()
     assert served.run("undo").returncode == 0
-    wait_for("the torrent to be back", lambda: hash in lab.box.torrents())
+    assert hash in lab.box.torrents()
     assert set(states(served).values()) == {"done"}
 
 
+def test_the_next_command_sees_what_the_last_did(served, spare):
+    file, hash = spare
+    listed = ("list", "all", "--format", "{hash}")
+    assert served.run("add", str(file), "--paused").returncode == 0
+    assert hash in served.run(*listed).stdout
+    assert served.run("show", hash[:10]).returncode == 0
+    assert served.run("remove", hash).returncode == 0
+    assert hash not in served.run(*listed).stdout
+    assert failure(served, "start", hash) == CODES["not-found"]
+    assert served.run("undo").returncode == 0
+    assert hash in served.run(*listed).stdout
+
+
 @pytest.mark.parametrize("selection, code", [("ffffffff", 13), ("no such name", 13), ("", 10)])
-def test_what_names_no_torrent_changes_nothing(served, selection, code):
-    before = served.torrents().keys()
+def test_what_names_no_torrent_changes_nothing(served, lab, selection, code):
+    before = lab.box.torrents().keys()
     assert served.run("remove", selection).returncode == code
-    assert served.torrents().keys() == before
+    assert lab.box.torrents().keys() == before
 
 
 def test_a_command_waits_while_the_link_is_down_and_is_done_when_it_is_back(served, lab, spare):
@@ -67,7 +111,8 @@ def test_a_command_waits_while_the_link_is_down_and_is_done_when_it_is_back(serv
     finally:
         lab.start_sshd()
     served.start()
-    wait_for("the job to be done", lambda: link_state(served) == "live" and set(states(served).values()) == {"done"}, 90)
+    wait_for("the job to be done",
+             lambda: link_state(served) == "live" and set(states(served).values()) == {"done"}, 90)
     assert lab.box.torrents("status")[hash]["status"] != 0
 
 
@@ -85,3 +130,470 @@ def test_a_page_outlives_its_controller(served, chromium):
     served.start()
     page.wait_live(90)
     assert page.script("return window.farseedTestMark") == 1
+
+
+def test_each_looking_command_tells_what_transmission_knows(served, lab):
+    hash, row = next((hash, row) for hash, row in lab.box.torrents("files", "trackers").items()
+                     if row["name"].startswith("LibriVox"))
+    prefix = hash[:10]
+    assert answer(served, "show", prefix)["fields"]["name"] == row["name"]
+    files = answer(served, "files", row["name"])["files"]
+    assert [(file["name"], file["size"]) for file in files] == [(f["name"], f["length"]) for f in row["files"]]
+    trackers = answer(served, "trackers", prefix)["trackers"]
+    assert [tracker["announce"] for tracker in trackers] == [tracker["announce"] for tracker in row["trackers"]]
+
+    def peers_agree():
+        of, row = max(lab.box.torrents("peers").items(), key=lambda item: len(item[1]["peers"]))
+        told = [peer["address"] for peer in answer(served, "peers", of)["peers"]]
+        return sorted(told) == sorted(peer["address"] for peer in row["peers"])
+
+    wait_for("the same peers on both sides", peers_agree)
+    for command in ("show", "files", "trackers"):
+        told = served.run(command, prefix)
+        assert told.returncode == 0 and "\x1b" not in told.stdout and told.stdout.strip(), told
+
+    assert answer(served, "stats")["torrent_count"] == len(lab.box.torrents())
+    session = answer(served, "session")
+    assert session["download_dir"] == lab.box.rpc("session-get")["download-dir"]
+    assert answer(served, "free")["path"] == session["download_dir"] and answer(served, "free")["free"] > 0
+    assert answer(served, "free", lab.directory.as_posix())["free"] > 0
+    assert [box["name"] for box in answer(served, "boxes")["boxes"]] == ["vps"]
+    assert served.run("status", "--oneline").stdout.startswith("vps live")
+    assert served.run("config", "check").returncode == 0
+
+    assert served.run("list", prefix, "--format", "{hash} {name}").stdout == f"{hash} {row['name']}\n"
+    listed = {line for line in served.run("list", "label:audio", "--format", "{hash}").stdout.split()}
+    assert listed == {hash for hash, row in lab.box.torrents("labels").items() if "audio" in row["labels"]}
+
+
+def test_watch_prints_a_line_for_each_change(served, lab, spare):
+    file, hash = spare
+    wait_for("earlier tests to be forgotten", lambda: served.torrents().keys() == lab.box.torrents().keys())
+    with subprocess.Popen([FARSEED, "watch"], env=served.environment, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, text=True) as watching:
+        try:
+            lines = map(json.loads, watching.stdout)
+            first = next(line for line in lines if line["kind"] == "torrents")
+            assert first["full"].keys() == lab.box.torrents().keys()
+            assert served.run("add", str(file), "--paused").returncode == 0
+            assert next(line for line in lines if hash in line.get("set", {}))
+            assert served.run("remove", hash).returncode == 0
+            assert next(line for line in lines if hash in line.get("del", []))
+        finally:
+            watching.kill()
+
+
+def test_what_a_torrent_is_told_is_read_back_and_taken_back(served, lab, spare):
+    file, hash = spare
+    added = answer(served, "add", str(file), "--paused", "--label", "one", "--down-limit", "300k", "--priority", "low")
+    assert added["hashes"] == [hash] and added["job"]["state"] == "done", added
+    fields = ("labels", "downloadLimit", "downloadLimited", "bandwidthPriority", "status")
+    before = wait_for("it to be stopped", lambda: (row := torrent(lab, hash, *fields))["status"] == 0 and row)
+    assert [before[field] for field in fields[:4]] == [["one"], 300, True, -1], before
+
+    told = served.run("set", hash, "-l", "two", "-l", "drei ☾", "--down-limit", "50k", "--priority", "high")
+    assert told.returncode == 0 and told.stdout.startswith(f"set {hash[:8]} "), told
+    row = torrent(lab, hash, *fields)
+    assert [set(row["labels"]), *(row[field] for field in fields[1:4])] == [{"two", "drei ☾"}, 50, True, 1], row
+    wait_for("the new label at home", lambda: hash in served.run("list", "label:two", "--format", "{hash}").stdout)
+    assert served.run("undo").returncode == 0
+    assert torrent(lab, hash, *fields) == before
+
+    old = torrent(lab, hash)["name"]
+    assert served.run("rename", hash, "renamed.iso").returncode == 0
+    assert torrent(lab, hash)["name"] == "renamed.iso"
+    assert served.run("undo").returncode == 0
+    assert torrent(lab, hash)["name"] == old
+
+    place = torrent(lab, hash, "downloadDir")["downloadDir"]
+    assert served.run("move", hash, "--to", f"{place}/moved").returncode == 0
+    assert torrent(lab, hash, "downloadDir")["downloadDir"] == f"{place}/moved"
+    wait_for("the new place at home", lambda: served.torrents()[hash]["directory"] == f"{place}/moved")
+    assert served.run("undo").returncode == 0
+    wait_for("the old place", lambda: torrent(lab, hash, "downloadDir")["downloadDir"] == place)
+
+    assert served.run("queue", "top", hash).returncode == 0
+    assert torrent(lab, hash, "queuePosition")["queuePosition"] == 0
+    assert served.run("queue", "bottom", hash).returncode == 0
+    assert torrent(lab, hash, "queuePosition")["queuePosition"] == len(lab.box.torrents()) - 1
+
+    assert served.run("verify", hash, "--wait", "stopped", "--timeout", "30").returncode == 0
+    assert served.run("start", hash, "--now", "--wait", "done", "--timeout", "50").returncode == 0
+    assert torrent(lab, hash, "percentDone")["percentDone"] == 1
+    assert served.run("reannounce", hash).returncode == 0
+    assert served.run("remove", hash, "--delete-data", "--yes").returncode == 0
+    removal = max(states(served))
+    assert failure(served, "undo", str(removal)) == CODES["refused"], "deleted data do not come back"
+    assert hash not in lab.box.torrents()
+
+
+def test_session_settings(served, lab):
+    before = lab.box.rpc("session-get")
+    try:
+        changed = served.run("session", "set", "alt_speed_down=2M", "download-queue-size=17", "pex_enabled=off")
+        assert changed.returncode == 0, changed.stderr
+        now = lab.box.rpc("session-get")
+        assert (now["alt-speed-down"], now["download-queue-size"], now["pex-enabled"]) == (2000, 17, False)
+        assert failure(served, "session", "set", "script_torrent_done_filename=/bin/sh") == 10
+        script = "script-torrent-done-filename"
+        assert lab.box.rpc("session-get")[script] == before[script]
+    finally:
+        names = ("alt-speed-down", "download-queue-size", "pex-enabled")
+        lab.box.rpc("session-set", {name: before[name] for name in names})
+
+
+def test_torrents_come_from_standard_input_from_magnet_links_and_in_large_files(served, lab, tmp_path, spare):
+    file, hash = spare
+    with open(file, "rb") as stdin:
+        piped = subprocess.run([FARSEED, "add", "-", "--paused"], env=served.environment, stdin=stdin,
+                               capture_output=True, timeout=60)
+    assert piped.returncode == 0 and hash in lab.box.torrents(), piped
+    magnet = f"magnet:?xt=urn:btih:{'5eed' * 10}&dn=by-magnet"
+    # 150 kB of piece hashes: more than a frame, so the file travels beside the command.
+    metainfo, large = lab.make_torrent("large.img", size=2_000_000_000, seeded=False)
+    (tmp_path / "large.torrent").write_bytes(metainfo)
+    assert len(metainfo) > 150_000
+    try:
+        assert answer(served, "add", magnet, "--paused")["hashes"] == ["5eed" * 10]
+        assert answer(served, "add", str(tmp_path / "large.torrent"), "--paused")["hashes"] == [large]
+        assert {"5eed" * 10, large} <= lab.box.torrents().keys()
+    finally:
+        lab.box.rpc("torrent-remove", {"ids": ["5eed" * 10, large]})
+
+
+def test_a_wait_that_is_too_long_ends_with_its_own_code_and_the_command_goes_on(served, lab, tmp_path):
+    metainfo, hash = lab.make_torrent("nobody-has-it.iso", size=100_000, seeded=False)
+    file = tmp_path / "nobody.torrent"
+    file.write_bytes(metainfo)
+    try:
+        assert served.run("add", str(file), "--paused").returncode == 0
+        wait_for("it to be stopped", lambda: served.torrents()[hash]["status"] == "stopped")
+        assert failure(served, "start", hash, "--now", "--wait", "done", "--timeout", "2") == CODES["timed-out"]
+        assert torrent(lab, hash, "status")["status"] != 0
+    finally:
+        lab.box.rpc("torrent-remove", {"ids": [hash]})
+
+
+def test_what_is_added_can_be_waited_for_at_once(served, spare):
+    file, hash = spare
+    # Stopped, since the queue decides when it starts.
+    added = served.run("add", str(file), "--paused", "--wait", "stopped", "--timeout", "30")
+    assert added.returncode == 0 and hash[:8] in added.stdout, added
+
+
+def test_a_label_may_hold_any_character(served, spare):
+    file, hash = spare
+    assert served.run("add", str(file), "--paused").returncode == 0
+    told = served.run("set", hash, "--label", "moon \U0001F319")
+    assert told.returncode == 0, told
+
+
+def test_the_same_key_is_the_same_command(served, lab, spare):
+    file, hash = spare
+    key = secrets.token_hex(16)
+    once = answer(served, "add", str(file), "--paused", "--key", key)
+    again = answer(served, "add", str(file), "--paused", "--key", key)
+    assert again["job"]["id"] == once["job"]["id"], "a repetition is the first one, not a duplicate"
+    assert list(states(served)) == [once["job"]["id"]]
+    assert answer(served, "jobs", "show", str(once["job"]["id"]))["key"] == key
+    assert failure(served, "stop", hash, "--key", key) == CODES["conflict"], "another command under a used key"
+
+
+def test_a_job_that_waits_can_be_cancelled_and_can_expire(served, lab, spare):
+    file, hash = spare
+    assert served.run("add", str(file), "--paused").returncode == 0
+    wait_for("it to be stopped", lambda: torrent(lab, hash, "status")["status"] == 0)
+    lab.stop_sshd()
+    try:
+        wait_for("the link to be down", lambda: link_state(served) != "live")
+        cancelled = answer(served, "start", hash, "--no-wait")["job"]["id"]
+        waiting = subprocess.Popen([FARSEED, "verify", hash, "--timeout", "60"], env=served.environment,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        third = wait_for("a third job", lambda: next(iter(states(served).keys() - {cancelled, cancelled - 1}), None))
+        expiring = answer(served, "start", hash, "--no-wait", "--expiry", "6")["job"]["id"]
+        assert {cancelled, third, expiring} == {job["id"] for job in answer(served, "jobs", "--open")["jobs"]}
+        # What is tried for the first time counts as sent until the link has refused it.
+        wait_for("it to wait", lambda: states(served)[cancelled] == "waiting", pause=0.02)
+        assert served.run("jobs", "cancel", str(cancelled)).stdout == f"cancelled job {cancelled}\n"
+        assert failure(served, "jobs", "cancel", str(cancelled)) == CODES["conflict"]
+        assert served.run("jobs", "cancel", str(third)).returncode == 0
+        assert waiting.wait(30) == CODES["cancelled"]
+        waiting.communicate()
+        wait_for("the other to expire", lambda: states(served)[expiring] == "expired")
+        assert failure(served, "undo", str(cancelled)) in (16, 17), "what was not done cannot be undone"
+    finally:
+        lab.start_sshd()
+    wait_for("the link to be live", lambda: link_state(served) == "live", 90)
+    # A later command on the same torrent comes after all earlier ones, so these were not carried out.
+    assert served.run("set", hash, "--label", "later").returncode == 0
+    assert torrent(lab, hash, "status")["status"] == 0
+    assert states(served)[cancelled] == "cancelled" and states(served)[expiring] == "expired"
+
+
+@pytest.mark.parametrize("kill", ["kill_sshd_connection", "kill_agent"])
+def test_a_burst_of_commands_outlives_the_loss_of_its_connection_in_order(served, lab, spare, kill):
+    file, hash = spare
+    assert served.run("add", str(file), "--paused").returncode == 0
+    labels = [f"burst-{number}" for number in range(12)]
+    for number, label in enumerate(labels):
+        assert served.run("set", hash, "--label", label, "--no-wait").returncode == 0
+        if number == 5:
+            assert getattr(lab, kill)() > 0
+    wait_for("all jobs to be done", lambda: set(states(served).values()) == {"done"}, 90)
+    assert len(states(served)) == 1 + len(labels)
+    assert torrent(lab, hash, "labels")["labels"] == labels[-1:]
+
+
+@pytest.mark.parametrize("kill", ["kill_sshd_connection", "kill_agent"])
+def test_what_is_under_way_when_the_connection_is_lost_is_done_once(served, lab, spare, kill):
+    """Steps up the queue, because each counts: one that is lost or doubled shows in the torrent's place."""
+    file, hash = spare
+    assert served.run("add", str(file), "--paused").returncode == 0
+    place = torrent(lab, hash, "queuePosition")["queuePosition"]
+    assert place >= 8
+    steps = [subprocess.Popen([FARSEED, "queue", "up", hash], env=served.environment, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(8)]
+    steps[0].wait(60)
+    assert getattr(lab, kill)() > 0
+    for step in steps:
+        output, _ = step.communicate(timeout=90)
+        assert step.returncode == 0, output
+    wait_for("all jobs to be done", lambda: set(states(served).values()) == {"done"}, 90)
+    attempts = [job["attempts"] for job in answer(served, "jobs")["jobs"] if job["verb"] == "torrent.queue"]
+    assert place - torrent(lab, hash, "queuePosition")["queuePosition"] == len(attempts) == len(steps)
+
+
+def test_an_ambiguous_name_is_refused_with_the_candidates(served, lab, tmp_path):
+    hashes = []
+    for size in (100_000, 100_001):
+        metainfo, hash = lab.make_torrent("twins.iso", size=size, seeded=False)
+        (tmp_path / "twin.torrent").write_bytes(metainfo)
+        assert served.run("add", str(tmp_path / "twin.torrent"), "--paused").returncode == 0
+        hashes.append(hash)
+    try:
+        refused = served.run("start", "twins.iso")
+        assert refused.returncode == CODES["ambiguous"] and all(hash[:16] in refused.stderr for hash in hashes), refused
+    finally:
+        lab.box.rpc("torrent-remove", {"ids": hashes})
+
+
+def test_commands_work_without_a_daemon(home, lab, spare):
+    file, hash = spare
+    assert answer(home, "add", str(file), "--paused")["hashes"] == [hash]
+    assert home.run("set", hash, "--label", "alone").returncode == 0
+    assert torrent(lab, hash, "labels")["labels"] == ["alone"]
+    assert home.run("remove", hash).returncode == 0
+    assert hash not in lab.box.torrents()
+    assert failure(home, "jobs") == CODES["controller-absent"], "only a daemon keeps jobs"
+    assert failure(home, "undo") == CODES["controller-absent"]
+    assert home.run("status").returncode == CODES["controller-absent"]
+
+
+def test_exec_is_as_ssh(served, lab):
+    """Input, output and errors apart, the exit status, and an interrupt that ends the program there."""
+    shown = served.run("exec", "--", "transmission-remote", "-si")
+    assert shown.returncode == 0 and "VERSION" in shown.stdout and not shown.stderr, shown
+    lab.write_agent_conf(allow_exec="/bin/sh\nallow-exec /bin/cat\nallow-exec /nowhere/program")
+    lab.kill_agent()
+    try:
+        wait_for("an agent that allows it", lambda: served.run("exec", "-n", "--", "/bin/cat").returncode == 0)
+        told = served.run("exec", "--", "/bin/sh", "-c", "cat; echo apart >&2; exit 7", input="a ☾\n" * 10_000)
+        assert (told.returncode, told.stdout, told.stderr) == (7, "a ☾\n" * 10_000, "apart\n")
+        assert served.run("exec", "--", "/bin/sh", "-c", "kill -TERM $$").returncode == 128 + signal.SIGTERM
+        with subprocess.Popen([FARSEED, "exec", "--", "/bin/sh", "-c", "echo begun; exec cat"], text=True,
+                              env=served.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+            assert running.stdout.readline() == "begun\n"
+            running.send_signal(signal.SIGINT)
+            assert running.wait(30) == 128 + signal.SIGINT
+        assert served.run("exec", "--", "/nowhere/program").returncode == CODES["program-missing"]
+        with subprocess.Popen([FARSEED, "exec", "--", "/bin/cat"], env=served.environment, text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+            print("begun", file=running.stdin, flush=True)
+            assert running.stdout.readline() == "begun\n"
+            lab.kill_sshd_connection()
+            assert running.wait(30) == CODES["connection-lost"]
+    finally:
+        lab.write_agent_conf()
+        lab.kill_agent()
+
+
+def test_the_configuration_is_written_checked_and_walked(home, lab, tmp_path):
+    """`init` writes what `config` finds right; `doctor` goes hop by hop over the laboratory's own."""
+    written = tmp_path / "new" / "farseed.toml"
+    key = tmp_path / "new" / "key"
+    initiated = home.run(
+        "init", "--config", str(written), "--key", str(key), "--name", "vps", "--address", lab.onion,
+        "--user", lab.user, "--host-key", lab.host_key_line, "--client-auth", lab.client_auth_secret,
+        "--socks", f"unix:{lab.socks_unix}", "--listen", "127.0.0.1:0",
+    )
+    assert initiated.returncode == 0 and "authorize" in initiated.stdout, initiated
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert home.run("config", "check", "--config", str(written)).returncode == 0
+    assert home.run("list", "--config", str(written)).returncode == CODES["login-refused"], "the key is a new one"
+    # What is there is not overwritten.
+    assert failure(home, "init", "--config", str(written), "--name", "vps", "--address", lab.onion, "--user", "x") != 0
+
+    assert home.run("config", "check").returncode == 0
+    assert str(home.config) in home.run("config", "paths").stdout
+    walked = answer(home, "doctor")
+    assert walked["ok"] and {hop["state"] for hop in walked["hops"]} == {"up"}, walked
+    hops = [hop["hop"] for hop in walked["hops"]]
+    assert [hop for hop in hops if hop in ("configuration", "tor", "ssh", "agent", "transmission", "disk")] == [
+        "configuration", "tor", "ssh", "agent", "transmission", "disk"], walked
+
+
+def test_every_command_has_a_test(home):
+    told = home.run("--help").stdout
+    commands = set(re.findall(r"^  ([a-z]+) {5,}", told, re.M)) - {"h"}
+    assert {"list", "undo", "serve", "doctor"} <= commands, told
+    source = "".join(path.read_text() for path in pathlib.Path(__file__).parent.glob("*.py"))
+    assert {name for name in commands if f'"{name}"' not in source} == set()
+
+
+#: Mistakes of the one who types: the code's name, or 64 for wrong usage, and the line.
+MISTAKES = [
+    (64, "start"),
+    (64, "no-such-command"),
+    (64, "set all"),
+    (64, "add x --no-wait --wait done"),
+    (64, "move all --to relative"),
+    (64, "session set nonsense"),
+    ("bad-request", "list status:sleeping"),
+    ("bad-request", "add CONFIG"),
+    ("too-large", "add LARGE"),
+    ("not-permitted", "exec -- sh"),
+    ("not-found", "add /nowhere/a.torrent"),
+    ("not-found", "show ffffffff"),
+    ("not-found", "free /no/such/directory"),
+    ("not-found", "jobs show 4711"),
+    ("not-found", "jobs cancel 4711"),
+    ("not-found", "undo"),
+    ("not-found", "list --box other"),
+    ("configuration-invalid", "list --config /nowhere/farseed.toml"),
+    ("conflict", "serve"),
+]
+
+
+def told_code(result):
+    """The name and number of a failure that `--json` tells."""
+    return json.loads(result.stdout)["error"]["code"], result.returncode
+
+
+def test_each_mistake_has_its_exit_code(served, tmp_path):
+    large = tmp_path / "large.torrent"
+    with open(large, "wb") as file:
+        file.truncate(17 << 20)
+    wrong = []
+    for code, line in MISTAKES:
+        result = served.run(*line.replace("CONFIG", str(served.config)).replace("LARGE", str(large)).split())
+        if result.returncode != CODES.get(code, code) or not result.stderr or result.stdout:
+            wrong.append((code, line, result))
+    assert not wrong
+
+
+@pytest.fixture
+def no_socks():
+    """A port where something listens that speaks no SOCKS: it is an HTTP server."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def serve():
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.settimeout(10)
+                    connection.recv(100)
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+#: What may be wrong between home and seedbox: the code's name and what is otherwise in the configuration's tables.
+#: The rest is in test_faults.py.
+FAULTS = {
+    "socks-invalid": {"tor": {"socks": "HTTP", "control": None}},
+    "tor-policy": {"box": {"address": "vps.test"}},
+    "connection-refused": {"box": {"port": 23}},
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_on_the_way_has_its_exit_code(name, lab, tmp_path, no_socks):
+    with make_home(lab, tmp_path, **FAULTS[name]) as home:
+        home.config.write_text(home.config.read_text().replace('"HTTP"', f'"{no_socks}"'))
+        assert told_code(home.run("list", "--json", timeout=90)) == (name, CODES[name])
+        assert home.run("doctor", timeout=90).returncode == CODES[name]
+
+
+def test_a_tor_that_does_not_run_has_its_exit_code(lab, tmp_path):
+    with make_home(lab, tmp_path, own_tor=True, tor={"binary": "/bin/false"}) as home:
+        home.start()
+        wait_for("the daemon to know", lambda: home.run("status").returncode == CODES["tor-failed"])
+        assert home.run("list", "--patience", "3").returncode == CODES["tor-failed"]
+
+
+def test_a_key_that_others_can_read_has_its_exit_code(lab, tmp_path):
+    key = tmp_path / "key"
+    key.write_bytes(pathlib.Path(lab.key_path).read_bytes())
+    key.chmod(0o644)
+    with make_home(lab, tmp_path, box={"key": str(key)}) as home:
+        assert told_code(home.run("list", "--json")) == ("secret-unreadable", CODES["secret-unreadable"])
+
+
+def test_a_key_that_may_only_read_has_its_exit_code(lab, tmp_path):
+    with make_home(lab, tmp_path, box={"key": lab.read_key_path}) as home:
+        hash = next(iter(home.torrents()))
+        assert told_code(home.run("stop", hash, "--json")) == ("not-permitted", CODES["not-permitted"])
+
+
+def test_a_missing_client_key_has_its_exit_code(lab, home):
+    lab.set_client_auth(False)
+    try:
+        closed = CODES["onion-authorization-missing"]
+        wait_for("the onion service to be closed", lambda: home.run("list", timeout=90).returncode == closed, 90)
+    finally:
+        lab.set_client_auth(True)
+        lab.wait_reachable()
+
+
+@pytest.mark.parametrize("name, script", [
+    ("agent-unexpected", "echo 'Welcome to this machine!'; exec cat > /dev/null"),
+    ("agent-failed", "exit 1"),
+])
+def test_what_is_no_agent_has_its_exit_code(name, script, lab, home, tmp_path):
+    other = tmp_path / "other"
+    other.write_text(f"#!/bin/sh\n{script}\n")
+    other.chmod(0o755)
+    lab.set_agent(other)
+    try:
+        assert told_code(home.run("list", "--json", timeout=90)) == (name, CODES[name])
+    finally:
+        lab.set_agent(AGENT)
+
+
+def test_a_faulty_configuration_has_its_exit_code(home):
+    home.config.write_text(home.config.read_text() + "\nno such line\n")
+    assert home.run("list").returncode == CODES["configuration-invalid"]
+    checked = home.run("config", "check")
+    assert checked.returncode == 21 and str(len(home.config.read_text().splitlines())) in checked.stderr, checked
+
+
+#: What no test here can bring about: a fault of ours or another version of a part, or minutes of Tor's own patience.
+ELSEWHERE = {
+    "internal", "unknown-procedure", "ssh-library-refused", "port-in-use", "link-down", "tor-missing",
+    "tor-not-ready", "onion-address-invalid", "onion-unreachable", "onion-authorization-wrong",
+    "host-unreachable", "ssh-failed", "controller-outdated", "transmission-busy", "transmission-refused",
+}
+
+
+def test_every_exit_code_has_a_row():
+    here = pathlib.Path(__file__)
+    sources = here.read_text() + here.with_name("test_faults.py").read_text()
+    rows = {name for name in CODES
+            if any(form in sources for form in (f'("{name}", ', f'"{name}": ', f'CODES["{name}"]'))}
+    assert rows | ELSEWHERE == CODES.keys() and not rows & ELSEWHERE, (CODES.keys() - rows, rows & ELSEWHERE)

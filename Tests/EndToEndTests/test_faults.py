@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import re
 import socket
 import socketserver
 import subprocess
@@ -149,6 +150,17 @@ def expect_fault(home, chromium, kind, code):
 
 def test_wrong_usage_has_its_own_code(home):
     assert home.run("list", "--no-such-option").returncode == 64
+
+
+def test_a_port_that_is_taken_has_its_own_code(home):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = f'listen = "127.0.0.1:{other.getsockname()[1]}"'
+        text, count = re.subn(r'(?m)^listen = .*$', taken, home.config.read_text())
+        assert count == 1
+        home.config.write_text(text)
+        result = home.run("serve")
+    assert result.returncode == 25, result
+    assert "choose another port" in result.stderr and result.stderr.startswith("farseed: "), result.stderr
 
 
 def test_a_bad_configuration_names_every_fault_with_its_line(home):

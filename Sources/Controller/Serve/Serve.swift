@@ -71,7 +71,11 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
         // Held until here: one controller a state directory.
         withExtendedLifetime(lock) {}
     }
-    try await running.run()
+    do {
+        try await running.run()
+    } catch let error as WebError {
+        throw error.problem
+    }
     try ledger.close()
 }
 
@@ -85,6 +89,16 @@ private struct Greeting: Service {
         OutputFile.standard.print("Farseed is up. The page, with a login that works once:\n\(link)")
         // A service that returns ends its group.
         try await gracefulShutdown()
+    }
+}
+
+extension WebError {
+    fileprivate var problem: Problem {
+        switch code {
+        case .certificateInvalid: Problem(.configurationInvalid, message)
+        case .listenFailed: Problem(.portInUse, message)
+        case .overloaded: Problem(.internalFault, message)
+        }
     }
 }
 

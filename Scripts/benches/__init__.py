@@ -1,0 +1,1 @@
+"""The parts of Scripts/bench: what Farseed's link and agent cost, side by side with what people use today."""

@@ -1,0 +1,221 @@
+"""`bench agent`: what watching a seedbox costs the agent, the wire and the daemon, beside transmission-remote -l."""
+
+import base64
+import json
+import os
+import shlex
+import signal
+import statistics
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+from lab import Lab, LabError, processes
+
+from . import home
+
+SIZES, QUICK_SIZES = [100, 1000, 5000, 10000], [100, 1000]
+#: How long one watching lasts, and how often a listing is asked for meanwhile by the peer, in seconds.
+WINDOW, QUICK_WINDOW, INTERVAL = 30, 10, 2
+#: The torrents that change all the time: their size, and their rate in kB/s.
+MOVING, MOVING_SIZE, MOVING_RATE = 3, 24_000_000, 20
+PIECE = 16384
+#: How long an agent may take to settle at a new number of torrents, and a torrent to find its peer, in seconds.
+SETTLE, PATIENCE = 120, 180
+#: How long the daemon may verify what is new, in seconds, and Transmission's numbers of those states.
+VERIFIED, VERIFYING = 2400, (1, 2)
+#: After so many seconds without a peer, a torrent is started anew.
+TRY = 20
+#: What was started within a minute is "recently active" to Transmission.
+REST = 62
+#: Other clients, and how often they ask for all torrents while someone looks, in seconds; see ask.py.
+CLIENTS, ASKED = {"Flood": 2, "TrguiNG": 5}, 5
+HERE = Path(__file__).resolve().parent
+
+
+def run(directory, options, table, say):
+    """One lab, filled more and more."""
+    say("starting a lab")
+    with processes.Family(directory / "logs", bound=True) as family, \
+            Lab(directory / "lab", agent=options.agent, torrents=0) as lab:
+        Measure(directory, options, lab, family, table, say).run()
+
+
+class Measure:
+    """The agent and the daemon at several numbers of torrents."""
+
+    def __init__(self, directory, options, lab, family, table, say):
+        self.options, self.lab, self.table, self.say = options, lab, table, say
+        self.window = QUICK_WINDOW if options.quick else WINDOW
+        self.log = directory / "tap.log"
+        tap = directory / "tap"
+        words = [sys.executable, str(HERE / "tap.py"), str(self.log), str(options.agent)]
+        tap.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+        tap.chmod(0o755)
+        lab.set_agent(tap)
+        self.home = home.Home(directory, "home", lab, family, options.farseed)
+        self.moving, self.resting = [], 0
+
+    def run(self):
+        """Fills the box step by step and measures at each."""
+        # What it finds at its start shall rest.
+        self.lab.box.rpc("session-set", {"start-added-torrents": False})
+        for number in range(MOVING):
+            data, info_hash = self.lab.make_torrent(f"moving-{number}.iso", MOVING_SIZE)
+            self.lab.box.rpc("torrent-add", {"metainfo": base64.b64encode(data).decode(), "paused": True})
+            self.lab.box.rpc("torrent-set", {"ids": [info_hash], "downloadLimit": MOVING_RATE, "downloadLimited": True})
+            self.moving.append(info_hash)
+        with self.home:
+            for size in self.options.torrents or (QUICK_SIZES if self.options.quick else SIZES):
+                self.say(f"{size} torrents: adding them")
+                self._fill(size)
+                self.say(f"{size} torrents: {MOVING} of them begin to change")
+                self._move()
+                rested = time.monotonic() + (0 if self.options.quick else REST)
+                self.say(f"{size} torrents: what others ask")
+                self._listed(f"{size} torrents")
+                for client, interval in CLIENTS.items():
+                    self._asked(f"{size} torrents", client, interval)
+                time.sleep(max(0, rested - time.monotonic()))
+                self.say(f"{size} torrents: farseed watch for {self.window} s")
+                self._watched(f"{size} torrents")
+
+    def _fill(self, size):
+        """Makes the daemon start with more torrents, which is sooner done than to add each."""
+        self.lab.call("stop_transmission", name="box", number=signal.SIGTERM)
+        torrents = self.lab.directory / "swarm/box/torrents"
+        for number in range(self.resting, size - MOVING):
+            (torrents / f"resting-{number}.torrent").write_bytes(metainfo(f"resting torrent {number}"))
+        self.resting = size - MOVING
+        self.lab.start_transmission()
+        self.lab.box.rpc("torrent-stop", {"ids": self.moving})
+
+        def known():
+            return len(json.loads(self.home.run("list", "--json"))["torrents"]) == size
+
+        processes.until(known, SETTLE, f"A list of {size} torrents", interval=1)
+        if not self.options.quick:
+            self.say(f"{size} torrents: waiting until the daemon has verified them, about ten a second")
+            processes.until(self._verified, VERIFIED, "The verifying of the torrents", interval=5)
+
+    def _verified(self):
+        rows = self.lab.box.rpc("torrent-get", {"fields": ["status"]})["torrents"]
+        return not any(row["status"] in VERIFYING for row in rows)
+
+    def _move(self):
+        """Starts the downloads, one after the other: the daemon drops a peer while it greets another."""
+        for info_hash in self.moving:
+            deadline = time.monotonic() + PATIENCE
+            while not self._starts(info_hash):
+                if time.monotonic() > deadline:
+                    raise LabError(f"The download of a torrent did not begin within {PATIENCE} s.")
+
+    def _starts(self, info_hash):
+        """Whether a download begins soon; where it does not, it is stopped, so that the next try finds its peer."""
+        row = {"ids": [info_hash], "fields": ["rateDownload"]}
+        self.lab.box.rpc("torrent-start-now", {"ids": [info_hash]})
+        try:
+            return processes.until(lambda: self.lab.box.rpc("torrent-get", row)["torrents"][0]["rateDownload"],
+                                   TRY, "The download of a torrent")
+        except LabError:
+            self.lab.box.rpc("torrent-stop", {"ids": [info_hash]})
+            return 0
+
+    # What is measured.
+
+    def _daemon(self):
+        """The seedbox's daemon; the lab runs others of the same name."""
+        return [pid for pid in processes.descendants(self.lab.process.pid, "transmission-daemon")
+                if b"/swarm/box" in Path("/proc", str(pid), "cmdline").read_bytes()]
+
+    def _tapped(self):
+        """Plain and compressed bytes of the agent's output until now."""
+        return [int(word) for word in self.log.read_text().splitlines()[-1].split()]
+
+    def _watched(self, case):
+        watch = subprocess.Popen(self.home.argv("watch", "--json"), env=self.home.environment,
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            # The first seconds hold the full table, which is no part of an interval.
+            time.sleep(3 * INTERVAL)
+            agents, daemon = home.agents(self.lab), self._daemon()
+            before = cpu(agents), cpu(daemon), self._tapped(), time.monotonic()
+            resident = []
+            while time.monotonic() < before[3] + self.window:
+                resident.append(sum(map(memory, agents)))
+                time.sleep(1)
+            passed = time.monotonic() - before[3]
+            mine, theirs, tapped = cpu(agents) - before[0], cpu(daemon) - before[1], self._tapped()
+        finally:
+            watch.terminate()
+            watch.wait(PATIENCE)
+        intervals = passed / INTERVAL
+        add = self.table.add
+        add(case, "agent, CPU of one core", 100 * mine / passed, "%", 1)
+        add(case, "agent, resident, all its processes", max(resident) / 1e6, "MB", len(resident))
+        add(case, "agent, output per 2 s", (tapped[0] - before[2][0]) / intervals, "bytes", 1)
+        add(case, "agent, output per 2 s, compressed", (tapped[1] - before[2][1]) / intervals, "bytes", 1)
+        add(case, "daemon while the agent watches, CPU", 100 * theirs / passed, "%", 1)
+
+    def _listed(self, case):
+        daemon, sizes = self._daemon(), []
+        before, began = cpu(daemon), time.monotonic()
+        replies = zlib.compressobj(6)
+        compressed = []
+        while time.monotonic() < began + self.window:
+            turn = time.monotonic()
+            output = self.lab.run_in_namespace(["transmission-remote", "-l"]).stdout
+            sizes.append(len(output))
+            compressed.append(len(replies.compress(output)) + len(replies.flush(zlib.Z_PARTIAL_FLUSH)))
+            time.sleep(max(0, turn + INTERVAL - time.monotonic()))
+        passed = time.monotonic() - began
+        used = cpu(daemon) - before
+        debug = self.lab.run_in_namespace(["transmission-remote", "--debug", "-l"])
+        add = self.table.add
+        add(case, "transmission-remote -l, output", statistics.median(sizes), "bytes", len(sizes))
+        add(case, "transmission-remote -l, output, compressed", statistics.median(compressed), "bytes", len(sizes))
+        add(case, "transmission-remote -l, RPC reply", len(debug.stderr), "bytes", 1)
+        add(case, "daemon while -l is run every 2 s, CPU", 100 * used / passed, "%", 1)
+
+    def _asked(self, case, client, interval):
+        """The requests of another client, whose cost does not depend on how often it asks."""
+        daemon = self._daemon()
+        before = cpu(daemon)
+        done = self.lab.run_in_namespace([sys.executable, HERE / "ask.py", self.lab.rpc_url, client, ASKED])
+        used = (cpu(daemon) - before) / ASKED
+        plain, compressed = map(int, done.stdout.split())
+        add = self.table.add
+        add(case, f"{client}, RPC reply every {interval} s", plain, "bytes", ASKED)
+        add(case, f"{client}, RPC reply compressed", compressed, "bytes", ASKED)
+        add(case, f"daemon while {client} asks, CPU", 100 * used / interval, "%", ASKED)
+
+
+def metainfo(name, size=40_000):
+    """A torrent of one file whose pieces nobody has."""
+    text = name.encode()
+    pieces = -(-size // PIECE)
+    return b"d4:infod6:lengthi%de4:name%d:%b12:piece lengthi%de6:pieces%d:%bee" % (
+        size, len(text), text, PIECE, 20 * pieces, b"\7" * (20 * pieces))
+
+
+def cpu(pids):
+    """The CPU seconds that processes have used, their ended children excluded."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    total = 0
+    for pid in pids:
+        try:
+            fields = Path("/proc", str(pid), "stat").read_text(errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue
+        total += int(fields[11]) + int(fields[12])
+    return total / ticks
+
+
+def memory(pid):
+    """Resident bytes of a process."""
+    try:
+        return int(Path("/proc", str(pid), "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0

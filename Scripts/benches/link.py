@@ -1,0 +1,248 @@
+"""`bench link`: what a command, a start, a change and a loss take over Tor, beside torsocks ssh and ControlMaster."""
+
+import json
+import os
+import subprocess
+import threading
+import time
+
+from lab import Lab, LabError, processes
+
+from . import recovery
+from .home import Home
+from .peers import Peers
+
+#: The lab's delay of every Tor link in ms, and the ways measured there. An onion round trip crosses 14 links, one by
+#: the exit 6: 21 makes 300 ms by the onion, 50 makes 300 by the exit and 700 by the onion, 117 makes 700 by the exit.
+PLAN = [(0, ["onion", "exit"]), (21, ["onion"]), (50, ["exit", "onion"]), (117, ["exit"])]
+WARM = "one command"
+COMMAND = ["transmission-remote", "-si"]
+LIST = ["transmission-remote", "-l"]
+AT_ONCE = 50
+#: The cases, as --only names them.
+CASES = ["cold", "warm", "together", "changes", "recovery"]
+#: How long a change may take to be seen, and all of the commands at once, in seconds.
+SEEN, CROWD = 30, 240
+#: From this round trip on, in seconds, it is the measure of everything else.
+LONG = 0.1
+
+
+class Counts:
+    """How often each measurement is repeated."""
+
+    def __init__(self, quick):
+        self.warm, self.login, self.cold, self.changes = (5, 2, 2, 3) if quick else (15, 7, 7, 10)
+        self.at_once = 10 if quick else AT_ONCE
+        self.together = 1 if quick else 3
+        self.recovery = 1 if quick else 3
+
+
+def run(directory, options, table, say):
+    """Every lab of the plan, one after the other."""
+    plan = [(0, ["onion"])] if options.quick else PLAN
+    if options.delay is not None:
+        plan = [(options.delay, ["onion"] if options.quick else ["onion", "exit"])]
+    if options.way:
+        plan = [(delay, [options.way]) for delay, ways in plan if options.way in ways or options.delay is not None]
+    for delay, ways in plan:
+        place = directory / f"delay-{delay}"
+        place.mkdir()
+        say(f"starting a lab with {delay} ms per Tor link")
+        with processes.Family(place / "logs", bound=True) as family, \
+                Lab(place / "lab", delay_ms=delay, agent=options.agent, torrents=3) as lab:
+            peers = Peers(place, lab, family)
+            for way in ways:
+                Measure(place, options, lab, family, peers, way, table, say).run(delay)
+
+
+def timed(action):
+    """The seconds that an action takes."""
+    began = time.monotonic()
+    action()
+    return time.monotonic() - began
+
+
+class Measure:
+    """All cases of one way through one lab."""
+
+    def __init__(self, directory, options, lab, family, peers, way, table, say):
+        self.lab, self.peers, self.way, self.table, self.say = lab, peers, way, table, say
+        self.counts = Counts(options.quick)
+        self.options = options
+        overrides = {} if way == "onion" else {"tor": {"socks": f"unix:{lab.socks_any_unix}"},
+                                               "box": {"address": "vps.test"}}
+        self.home = Home(directory, f"home-{way}", lab, family, options.farseed, **overrides)
+
+    def run(self, delay):
+        """Measures; what fails is said and leaves its rows out."""
+        self.place, self.starts = f"{self.way} +{delay} ms", {}
+        self.attempt("cold", self.cold)
+        with self.home:
+            self.attempt("warm", self.warm)
+            self.attempt("together", self.together)
+            self.attempt("changes", self.changes)
+            if self.way == "onion" and (self.options.quick or delay == 0):
+                for fault in recovery.QUICK if self.options.quick else recovery.FAULTS:
+                    self.attempt("recovery", lambda fault=fault: self.recovery(fault))
+
+    def attempt(self, what, action):
+        """Runs one case, if it is wanted."""
+        if self.options.only and what not in self.options.only:
+            return
+        self.say(f"{self.place}: {what}")
+        try:
+            action()
+        except (LabError, OSError, subprocess.SubprocessError) as error:
+            self.say(f"{self.place}: {what} failed: {error}")
+
+    def series(self, case, subject, runs, action, unit="ms"):
+        """The median of some runs, one after the other; a run that fails is said and not counted."""
+        seconds = []
+        for _ in range(runs):
+            try:
+                seconds.append(timed(action))
+            except (LabError, subprocess.SubprocessError) as error:
+                self.say(f"{self.place}: {subject}: {error}")
+        middle = self.table.median(f"{self.place}: {case}", subject, seconds, unit)
+        if seconds and case == WARM:
+            # What a machine that does nothing else would give, or nearly.
+            self.table.add(f"{self.place}: {case}", f"{subject}, fastest", min(seconds) * 1000, "ms", len(seconds))
+        return middle
+
+    # The cases.
+
+    def cold(self):
+        """Tor is up, nothing else: to the end of a first list."""
+        runs, case, peers, way = self.counts.cold, "cold start to a list", self.peers, self.way
+        subjects = {
+            "farseed list": lambda: self.home.run("list"),
+            "ssh with nc, shared circuit": lambda: peers.run(peers.proxied(way, *LIST)),
+            "ssh with nc, new circuit": lambda: peers.run(peers.proxied(way, *LIST, fresh=True)),
+        }
+        self.starts = {subject: self.series(case, subject, runs, action) for subject, action in subjects.items()}
+
+    def warm(self):
+        """One command with everything up."""
+        case, peers, way = WARM, self.peers, self.way
+        self.home.run("exec", "--", *COMMAND)
+        mine = self.series(case, "farseed exec", self.counts.warm, lambda: self.home.run("exec", "--", *COMMAND))
+        rtt = self.home.rtt()
+        self.table.add(f"{self.place}: {case}", "round trip of the link", rtt * 1000, "ms", 1)
+        self.series(case, "farseed status, a command without link", self.counts.warm, self.home.link)
+        for subject, seconds in self.starts.items():
+            if seconds and rtt > LONG:
+                self.table.add(f"{self.place}: cold start to a list", f"{subject} / round trip", seconds / rtt, "RTT",
+                               self.counts.cold)
+        remote = self.remote()
+        self.table.add(f"{self.place}: {case}", "the program itself on the seedbox", remote * 1000, "ms", 5)
+        with peers.master(way):
+            shared = self.series(case, "ssh with ControlMaster", self.counts.warm,
+                                 lambda: peers.run(peers.shared(way, *COMMAND)))
+        login = self.series(case, "torsocks ssh", self.counts.login,
+                            lambda: peers.run(peers.torsocks(way, *COMMAND)))
+        if mine:
+            self.table.add(f"{self.place}: {case}", "farseed exec / round trip", mine / rtt, "RTT", self.counts.warm)
+            for name, other in (("ControlMaster", shared), ("torsocks ssh", login)):
+                if other:
+                    self.table.add(f"{self.place}: {case}", f"{name} / farseed exec", other / mine, "times",
+                                   self.counts.warm)
+
+    def remote(self):
+        """What the command takes on the seedbox itself, timed there, in seconds."""
+        program = f"import subprocess,time\nb=time.monotonic()\nsubprocess.run({COMMAND!r},stdout=-3)\n" \
+                  "print(time.monotonic()-b)"
+        times = [float(self.lab.run_in_namespace(["/usr/bin/python3", "-c", program]).stdout) for _ in range(5)]
+        return sorted(times)[2]
+
+    def together(self):
+        """Many commands started at once, until the last has ended."""
+        case, peers, way, runs = f"{self.counts.at_once} commands at once", self.peers, self.way, self.counts.together
+        self.crowd(case, "farseed exec", runs, self.home.argv("exec", "--", *COMMAND), self.home.environment)
+        # How much of it is the starting of processes, of which the link knows nothing.
+        self.crowd(case, "farseed --version, no link", runs, self.home.argv("--version"), self.home.environment)
+        with peers.master(way):
+            self.crowd(case, "ssh with ControlMaster", runs, peers.shared(way, *COMMAND))
+        if not self.options.quick:
+            self.crowd(case, "torsocks ssh", 1, peers.torsocks(way, *COMMAND))
+
+    def crowd(self, case, subject, runs, argv, environment=None):
+        """Starts a command many times at once; failures are counted in a row of their own."""
+        seconds, failed = [], 0
+        for _ in range(runs):
+            began = time.monotonic()
+            started = [subprocess.Popen(argv, env=environment or os.environ, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                       for _ in range(self.counts.at_once)]
+            try:
+                failed += sum(1 for process in started if process.wait(max(0, began + CROWD - time.monotonic())) != 0)
+            finally:
+                for process in started:
+                    if process.poll() is None:
+                        process.kill()
+                        process.wait()
+            seconds.append(time.monotonic() - began)
+        self.table.median(f"{self.place}: {case}", subject, seconds)
+        if failed:
+            self.table.add(f"{self.place}: {case}", f"{subject}, failed", failed, "commands", runs)
+
+    def recovery(self, fault):
+        """The link is broken in one way and comes back."""
+        self.say(f"{self.place}: {fault}")
+        recovery.measure(self.home, self.lab, fault, self.counts.recovery, self.table, self.place)
+
+    def changes(self):
+        """A torrent stops or starts on the seedbox, until `farseed watch` prints it."""
+        chosen = next(iter(self.lab.hashes.values()))
+        watch = Watch(self.home)
+        try:
+            watch.wait(lambda event: chosen in event.get("full", {}))
+            seconds = []
+            for turn in range(self.counts.changes):
+                method = ("torrent-stop", "torrent-start-now")[turn % 2]
+                watch.forget()
+                self.lab.box.rpc(method, {"ids": [chosen]})
+                began = time.monotonic()
+                seen = watch.wait(lambda event: "status" in event.get("set", {}).get(chosen, {}))
+                seconds.append(seen - began)
+                # Not in step with the agent's interval of 2 s.
+                time.sleep(0.37 * (turn % 5))
+        finally:
+            watch.end()
+        self.table.median(f"{self.place}: change to controller", "farseed watch", seconds)
+
+
+class Watch:
+    """A running `farseed watch --json` and when each of its lines came."""
+
+    def __init__(self, home):
+        self.process = subprocess.Popen(home.argv("watch", "--json"), env=home.environment, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.condition = threading.Condition()
+        self.events = []
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            with self.condition:
+                self.events.append((time.monotonic(), json.loads(line)))
+                self.condition.notify()
+
+    def forget(self):
+        """Drops what came until now."""
+        with self.condition:
+            self.events.clear()
+
+    def wait(self, wanted):
+        """When the first wanted event came."""
+        def found():
+            return next((when for when, event in self.events if wanted(event)), None)
+
+        with self.condition:
+            if not self.condition.wait_for(found, SEEN):
+                raise LabError(f"farseed watch did not show the change within {SEEN} s")
+            return found()
+
+    def end(self):
+        """Ends the process."""
+        self.process.terminate()
+        self.process.wait(30)

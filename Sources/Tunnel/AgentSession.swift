@@ -68,21 +68,3 @@ package final class AgentSession: Sendable {
         state.withLock(\.running)?.cancel()
     }
 }
-
-/// Runs `body`, which obeys cancellation, and throws `error` where it takes longer than `limit`.
-func within<Success: Sendable>(
-    _ limit: Duration,
-    orThrow error: any Error,
-    _ body: @escaping @Sendable () async throws -> Success
-) async throws -> Success {
-    try await withThrowingTaskGroup(of: Success.self) { group in
-        group.addTask { try await body() }
-        group.addTask {
-            try await Task.sleep(for: limit)
-            throw error
-        }
-        defer { group.cancelAll() }
-        guard let first = try await group.next() else { preconditionFailure("Two tasks were added.") }
-        return first
-    }
-}

@@ -72,7 +72,7 @@ extension Backend {
         if let condition = change.condition { arguments["only_if"] = condition }
         if change.upload != nil { arguments["upload"] = true }
         let call = try await connection.open(change.verb, self.arguments(arguments))
-        let result = try await within(patience.limit, Self.overdue) {
+        let result = try await within(patience.limit, orThrow: Self.overdue) {
             try await Self.send(change.upload, on: call)
             return try await call.result()
         }
@@ -104,7 +104,7 @@ extension Backend {
     ) async throws -> ChangeOutcome {
         let accepted = Accepted()
         do {
-            let job = try await within(limit ?? Patience.grace, overdue) {
+            let job = try await within(limit ?? Patience.grace, orThrow: overdue) {
                 try await send(upload, on: call)
                 for await input in call.events {
                     if case .event(let job) = input { accepted.note(job) }

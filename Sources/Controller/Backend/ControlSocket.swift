@@ -40,28 +40,12 @@ enum ControlSocket {
     static func greeted(_ connection: CallConnection) async throws -> Hello {
         try await within(
             greeting,
-            Problem(.controllerAbsent, "The daemon does not answer on its control socket. Restart `farseed serve`.")
+            orThrow: Problem(
+                .controllerAbsent,
+                "The daemon does not answer on its control socket. Restart `farseed serve`."
+            )
         ) {
             try await connection.peerHello()
         }
-    }
-}
-
-/// Runs `body`, which obeys cancellation, and throws `problem` where it takes longer than `limit`.
-func within<Success: Sendable>(
-    _ limit: Duration?,
-    _ problem: Problem,
-    _ body: @escaping @Sendable () async throws -> Success
-) async throws -> Success {
-    guard let limit else { return try await body() }
-    return try await withThrowingTaskGroup(of: Success.self) { group in
-        group.addTask { try await body() }
-        group.addTask {
-            try await Task.sleep(for: limit)
-            throw problem
-        }
-        defer { group.cancelAll() }
-        guard let first = try await group.next() else { preconditionFailure("Two tasks were added.") }
-        return first
     }
 }

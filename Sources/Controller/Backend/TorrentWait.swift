@@ -59,7 +59,7 @@ extension Backend {
             .timedOut,
             "Not every torrent was \(goal.rawValue) in time; nothing is lost. `farseed list` shows how far they are."
         )
-        try await Controller.within(limit, overdue) {
+        try await Calls.within(limit, orThrow: overdue) {
             var wait = TorrentWait(goal, hashes)
             while true {
                 let call = try await watch(["torrents"])

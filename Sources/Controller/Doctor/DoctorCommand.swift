@@ -71,9 +71,9 @@ struct DoctorCommand: AsyncParsableCommand {
     /// The agent, what it may do, Transmission and the disk.
     private func examine(_ agent: CallConnection, _ box: Configuration.Box, _ report: inout DoctorReport) async throws {
         let overdue = Problem(.timedOut, "The agent greeted, but does not answer. Look at its log on the seedbox.")
-        let roundTrip = try await within(Self.patience, overdue) { try await agent.ping() }
+        let roundTrip = try await within(Self.patience, orThrow: overdue) { try await agent.ping() }
         report.passed("round trip", "", took: roundTrip)
-        let status = try await within(Self.patience, overdue) { try await agent.call("status") }
+        let status = try await within(Self.patience, orThrow: overdue) { try await agent.call("status") }
         let role = status["role"]?.string ?? "?"
         report.passed(
             "version",

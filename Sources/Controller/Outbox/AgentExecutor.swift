@@ -41,7 +41,7 @@ struct AgentExecutor: JobExecutor {
         let sent = arguments
         let bytes = upload
         let overdue = Problem(.timedOut, "The agent has not answered in time; it is asked again.")
-        return try await within(Self.answer, overdue) {
+        return try await within(Self.answer, orThrow: overdue) {
             let call = try await connection.open(job.verb, .map(sent))
             if let bytes {
                 try await call.send(ByteBuffer(bytes: bytes), lane: 0)

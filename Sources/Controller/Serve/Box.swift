@@ -47,9 +47,12 @@ struct Box: Service {
 
     /// The view once there are data, however old; throws the link's problem where there were none yet.
     func known(within patience: Duration) async throws -> BoxMirror.View {
-        try await within(
+        // Whoever does not wait at all gets what is there.
+        let now = mirror.view
+        if now.isKnown { return now }
+        return try await within(
             patience,
-            Problem(
+            orThrow: Problem(
                 .timedOut,
                 "The seedbox's data did not arrive in time; the link is still being set up. See `farseed status`."
             )
@@ -70,7 +73,7 @@ extension Box: AgentReach {
     var torrents: [InfoHash: Torrent] { mirror.view.table.torrents }
 
     func wait(within patience: Duration, until isSo: @escaping @Sendable ([InfoHash: Torrent]) -> Bool) async {
-        try? await within(patience, Problem(.timedOut, "The torrents have not become so in time.")) {
+        try? await within(patience, orThrow: Problem(.timedOut, "The torrents have not become so in time.")) {
             for await _ in mirror.changes() where isSo(torrents) { return }
         }
     }

@@ -19,7 +19,7 @@ private struct OwnSessionOpener: SessionOpener {
         )
         while (try? await Task.sleep(for: timing.pingEvery)) != nil {
             do {
-                _ = try await within(timing.deadAfter, silent) { try await connection.ping() }
+                _ = try await within(timing.deadAfter, orThrow: silent) { try await connection.ping() }
             } catch let problem as Problem where problem == silent {
                 return await connection.close(problem)
             } catch {

@@ -8,17 +8,10 @@ import time
 
 import pytest
 
-from conftest import AGENT, FARSEED, ROOT, link_state, wait_for
-from lab import Lab, content
+from conftest import FARSEED, ROOT, link_state, wait_for
+from lab import content
 
 SCRIPTS = ROOT / "Docs" / "scripts"
-
-
-@pytest.fixture(scope="module")
-def lab():
-    """A laboratory of its own: a script that cleans up acts on all torrents, those of other tests included."""
-    with Lab(agent=AGENT) as lab:
-        yield lab
 
 
 @pytest.fixture

@@ -93,6 +93,19 @@ def test_fifty_commands_at_once_over_one_session(served):
         assert "VERSION" in output
 
 
+def test_who_does_not_wait_gets_what_is_there(served):
+    """On a live link no patience is no failure, however busy the machine is."""
+    commands = [["list", "--patience", "0"], ["reannounce", "all", "--no-queue"]] * 20
+    running = [
+        subprocess.Popen([FARSEED, *words], env=served.environment, stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for words in commands
+    ]
+    for process in running:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+
+
 def test_a_warm_command_opens_no_new_connection(served, lab):
     """Commands travel on the daemon's session: sshd sees one connection before and after."""
     before = lab.connections()

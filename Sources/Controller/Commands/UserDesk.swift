@@ -93,9 +93,6 @@ struct UserDesk: Sendable {
 
     static func sessions(_ count: Int) -> String { "\(count) session\(count == 1 ? "" : "s")" }
 
-    /// The name of this process's user, or the number where it has none.
-    private static var user: String {
-        guard let entry = getpwuid(getuid()), let name = entry.pointee.pw_name else { return "user \(getuid())" }
-        return String(cString: name)
-    }
+    /// By number: a name may have to be asked from a directory server, past Tor.
+    private static var user: String { "user \(getuid())" }
 }

@@ -12,19 +12,10 @@ import asyncio
 import os
 import sys
 
+from lab.bridge import copy
+
 NAME = b"vps.test"
 OK = b"\x05\x00\x00\x01" + bytes(6)
-
-
-async def copy(reader, writer):
-    """Copies until the end of the stream."""
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-        writer.write_eof()
-    except OSError:
-        writer.close()
 
 
 async def greet(reader, writer, fresh):

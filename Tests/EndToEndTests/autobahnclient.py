@@ -165,3 +165,15 @@ class Inbox:
             details, payload = await self.events.get()
             if fits(details, payload):
                 return details, payload
+
+
+@pytest.fixture(scope="module")
+def door(served):
+    """The way into the controller that the importing file calls `served`."""
+    return Door(served.url)
+
+
+@pytest.fixture(params=SERIALIZERS)
+def serializer(request):
+    """Each serializer in turn."""
+    return request.param

@@ -1,8 +1,6 @@
 """Debian's Apache, nginx and Caddy with the configurations of Deploy/: page, login, websocket over TLS."""
 
-import base64
 import contextlib
-import hashlib
 import http.client
 import json
 import os
@@ -11,12 +9,12 @@ import re
 import shlex
 import socket
 import ssl
-import struct
 import subprocess
 
 import pytest
 from conftest import FARSEED, ROOT, wait_for
 from lab.processes import Family, until
+from rawweb import Connection, WebSocket
 
 DEPLOY = ROOT / "Deploy"
 #: The name that the shipped files have in place of the user's.
@@ -147,69 +145,12 @@ class Front:
             rf"web\.client={re.escape(client)}\b.*A login failed", self.log.read_text()), PATIENCE)
 
 
-class Socket:
-    """A WAMP session in JSON over a websocket, as small as it can be."""
-
-    def __init__(self, front, path="/ws", **fields):
-        self.socket = front.connect()
-        self.file = self.socket.makefile("rb")
-        key = base64.b64encode(os.urandom(16)).decode()
-        fields = {"Host": f"{NAME}:{front.tls}", "Origin": front.origin, "Upgrade": "websocket",
-                  "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key,
-                  "Sec-WebSocket-Protocol": "wamp.2.json"} | fields
-        lines = [f"GET {path} HTTP/1.1"] + [f"{name}: {value}" for name, value in fields.items()]
-        self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
-        self.status = int(self.file.readline().split()[1])
-        self.fields = http.client.parse_headers(self.file)
-        if self.status == 101:
-            accept = hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
-            assert self.fields["Sec-WebSocket-Accept"] == base64.b64encode(accept).decode()
-            assert self.fields["Sec-WebSocket-Protocol"] == "wamp.2.json"
-
-    def frame(self, opcode, payload):
-        """Sends one whole frame, masked as clients must."""
-        mask, size = os.urandom(4), len(payload)
-        if size < 126:
-            head = struct.pack("!BB", 0x80 | opcode, 0x80 | size)
-        else:
-            head = struct.pack("!BBQ", 0x80 | opcode, 0x80 | 127, size) if size > 65_535 else \
-                struct.pack("!BBH", 0x80 | opcode, 0x80 | 126, size)
-        key = (mask * (size // 4 + 1))[:size]
-        masked = (int.from_bytes(payload) ^ int.from_bytes(key)).to_bytes(size)
-        self.socket.sendall(head + mask + masked)
-
-    def send(self, *message):
-        self.frame(1, json.dumps(message).encode())
-
-    def receive(self):
-        """The next message, or the code with which the websocket is closed."""
-        while True:
-            first, second = self.file.read(2)
-            size = second & 0x7F
-            if size > 125:
-                size = int.from_bytes(self.file.read(2 if size == 126 else 8))
-            payload = self.file.read(size)
-            match first & 0x0F:
-                case 1: return json.loads(payload)
-                case 8: return int.from_bytes(payload[:2])
-                case 9: self.frame(10, payload)
-
-    def join(self, user, ticket):
-        """Logs in by the ticket; the first message after it: WELCOME or ABORT."""
-        self.send(1, "farseed", {"roles": {"caller": {}, "subscriber": {}}, "authmethods": ["ticket"], "authid": user})
-        assert self.receive()[:2] == [4, "ticket"]
-        self.send(5, ticket, {})
-        return self.receive()
-
-    def close(self):
-        self.file.close()
-        self.socket.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
+def websocket(front, path="/ws", origin=None, host=None):
+    """A websocket through the proxy; it comes from the page's own origin where nothing else is said."""
+    connection = Connection(made=front.connect(), host=f"{NAME}:{front.tls}")
+    opened = WebSocket(connection, origin=origin or front.origin, target=path, host=host)
+    assert opened.answer.status != 101 or opened.answer["sec-websocket-protocol"] == "wamp.2.json"
+    return opened
 
 
 def start_bound(family, name, argv, **environment):
@@ -310,8 +251,8 @@ def test_a_wamp_session_runs_through_the_proxy(front, cookie, request):
     paths = ["/ws"] + (["/wss/"] if "apache" in request.node.name else [])
     for path in paths:
         given = ticket(front, cookie)
-        with Socket(front, path) as session:
-            assert session.status == 101
+        with websocket(front, path) as session:
+            assert session.answer.status == 101
             welcome = session.join(given["user"], given["ticket"])
             assert welcome[0] == 2, welcome
             session.send(32, 1, {"get_retained": True}, "farseed.jobs")
@@ -322,21 +263,21 @@ def test_a_wamp_session_runs_through_the_proxy(front, cookie, request):
             # Larger than any buffer of a proxy.
             session.send(48, 2, {}, "farseed.boxes", ["x" * 500_000])
             assert session.receive() == [50, 2, {}, [], {"boxes": []}]
-        with Socket(front, path) as replay:
+        with websocket(front, path) as replay:
             assert replay.join(given["user"], given["ticket"])[2] == "wamp.error.authentication_denied"
 
 
 def test_a_cross_site_websocket_is_refused_through_the_proxy(front):
     for origin in ("https://evil.example", f"http://{NAME}:{front.tls}", "null"):
-        with Socket(front, Origin=origin) as session:
-            assert session.status == 403, origin
+        with websocket(front, origin=origin) as session:
+            assert session.answer.status == 403, origin
 
 
 def test_dns_rebinding_by_host_is_refused_through_the_proxy(front):
     response = front.ask("GET", "/", Host="evil.example")
     assert "Farseed</title>" not in response.text and "<title>Farseed" not in response.text
-    with Socket(front, Host="evil.example", Origin="https://evil.example") as session:
-        assert session.status != 101
+    with websocket(front, origin="https://evil.example", host="evil.example") as session:
+        assert session.answer.status != 101
 
 
 def test_a_client_cannot_forge_its_address_or_scheme_through_the_proxy(front):
@@ -377,7 +318,7 @@ def test_forwarded_fields_count_from_the_proxy_address_and_from_no_other(front):
 
 def test_a_logout_ends_the_websocket_behind_the_proxy(front, cookie):
     given = ticket(front, cookie)
-    with Socket(front) as session:
+    with websocket(front) as session:
         assert session.join(given["user"], given["ticket"])[0] == 2
         assert front.post("/api/logout", Cookie=cookie.split(";")[0]).status == 204
         # A GOODBYE is written in order before the close frame.

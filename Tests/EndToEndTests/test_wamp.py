@@ -5,7 +5,7 @@ import copy
 import secrets
 
 import pytest
-from autobahnclient import SERIALIZERS, Door, Inbox, Refused, run
+from autobahnclient import Door, Inbox, Refused, door, run, serializer  # noqa: F401
 from autobahn.wamp.types import CallOptions, PublishOptions, SubscribeOptions
 from conftest import link_state, make_home, wait_for
 
@@ -19,16 +19,6 @@ def served(lab, tmp_path_factory):
         home.start()
         wait_for("the link to be live", lambda: link_state(home) == "live")
         yield home
-
-
-@pytest.fixture(scope="module")
-def door(served):
-    return Door(served.url)
-
-
-@pytest.fixture(params=SERIALIZERS)
-def serializer(request):
-    return request.param
 
 
 class Reader:

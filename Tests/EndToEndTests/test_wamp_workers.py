@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from autobahnclient import PYTHON, SERIALIZERS, Door, Inbox, Refused, run
+from autobahnclient import PYTHON, Inbox, Refused, door, run, serializer  # noqa: F401
 from autobahn.wamp import auth
 from autobahn.wamp.cryptosign import CryptosignKey
 from autobahn.wamp.exception import ApplicationError
@@ -86,16 +86,6 @@ def served(lab, credentials, tmp_path_factory):
         home.start()
         wait_for("the link to be live", lambda: link_state(home) == "live")
         yield home
-
-
-@pytest.fixture(scope="module")
-def door(served):
-    return Door(served.url)
-
-
-@pytest.fixture(params=SERIALIZERS)
-def serializer(request):
-    return request.param
 
 
 @pytest.mark.parametrize("name, method", [("reporter", "wampcra"), ("signer", "cryptosign")])

@@ -51,6 +51,8 @@ struct LiveServer: Sendable {
 
     /// Starts a server, runs the body, and stops it.
     static func with<T: Sendable>(
+        accounts: any AccountStore = OneAccount(),
+        workers: [Worker] = [],
         _ change: (inout WebConfiguration) -> Void = { _ in },
         _ body: @escaping @Sendable (LiveServer) async throws -> T
     ) async throws -> T {
@@ -58,8 +60,14 @@ struct LiveServer: Sendable {
         change(&configuration)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let logins = LoginStore(accounts: OneAccount())
-        let realm = Realm(group: group, limits: configuration.limits, logins: logins, logger: logger)
+        let logins = LoginStore(accounts: accounts)
+        let realm = Realm(
+            group: group,
+            limits: configuration.limits,
+            logins: logins,
+            workers: workers,
+            logger: logger
+        )
         let server = try WebServer(
             configuration: configuration,
             group: group,

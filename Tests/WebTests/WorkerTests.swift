@@ -75,7 +75,7 @@ private let signer = Worker(name: "signer", role: .guest, proof: .publicKey(Arra
 
     @Test("WAMP-CRA lets in who knows the secret, and refuses everybody else by the same words")
     func login() async throws {
-        try await Self.serving([reporter]) { live in
+        try await LiveServer.with(accounts: NoAccounts(), workers: [reporter]) { live in
             let socket = try await TestSocket.open(live)
             let welcome = try #require(try await Self.greet(socket, "reporter", secret)?.array)
             #expect(
@@ -102,7 +102,7 @@ private let signer = Worker(name: "signer", role: .guest, proof: .publicKey(Arra
 
     @Test("without workers their methods are not there")
     func none() async throws {
-        try await Self.serving([]) { live in
+        try await LiveServer.with(accounts: NoAccounts()) { live in
             let socket = try await TestSocket.open(live)
             try await socket.send([
                 1, "farseed", ["roles": ["callee": [:]], "authmethods": ["wampcra"], "authid": "reporter"],
@@ -126,37 +126,5 @@ private let signer = Worker(name: "signer", role: .guest, proof: .publicKey(Arra
         let signature = Data(SwiftCrypto().hmacSHA256(key: key, message: Array(text.utf8))).base64EncodedString()
         try await socket.send([5, .string(signature), [:]])
         return try await socket.message()
-    }
-
-    private static func serving(
-        _ workers: [Worker],
-        _ body: @escaping @Sendable (LiveServer) async throws -> Void
-    ) async throws {
-        let configuration = WebConfiguration(host: "127.0.0.1", port: 0)
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
-        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let logins = LoginStore(accounts: NoAccounts())
-        let realm = Realm(group: group, logins: logins, workers: workers, logger: logger)
-        let server = try WebServer(
-            configuration: configuration,
-            group: group,
-            realm: realm,
-            logins: logins,
-            api: FakeAPI(),
-            logger: logger
-        )
-        let running = Task { try await server.run() }
-        let result: Result<Void, any Error>
-        do {
-            let port = try await within { try await server.boundAddress.port ?? 0 }
-            let live = LiveServer(server: server, port: port, logins: logins, realm: realm)
-            result = .success(try await within { try await body(live) })
-        } catch {
-            result = .failure(error)
-        }
-        running.cancel()
-        _ = await running.result
-        try await group.shutdownGracefully()
-        try result.get()
     }
 }

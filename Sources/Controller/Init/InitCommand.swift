@@ -115,13 +115,7 @@ struct InitCommand: AsyncParsableCommand {
 
     private static func makeDirectory(of path: String) throws {
         let directory = URL(filePath: path).deletingLastPathComponent().path
-        do {
-            try FileManager.default.createDirectory(
-                atPath: directory,
-                withIntermediateDirectories: true,
-                attributes: [.posixPermissions: 0o700]
-            )
-        } catch {
+        guard StateDirectory.make(directory) else {
             throw Problem(.configurationInvalid, "The directory \(visible(directory)) cannot be made. Choose another.")
         }
     }

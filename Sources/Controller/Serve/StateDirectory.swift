@@ -6,13 +6,7 @@ import Store
 enum StateDirectory {
     /// Makes the directory where it is missing, for its owner alone; refuses one that others may write to.
     static func prepare(_ path: String) throws {
-        do {
-            try FileManager.default.createDirectory(
-                atPath: path,
-                withIntermediateDirectories: true,
-                attributes: [.posixPermissions: 0o700]
-            )
-        } catch {
+        guard make(path) else {
             throw Problem(
                 .configurationInvalid,
                 "The state directory \(visible(path)) cannot be made. Make it by hand for this user, or choose another "
@@ -26,5 +20,17 @@ enum StateDirectory {
                     + "Run: chmod 700 \(visible(path))"
             )
         }
+    }
+
+    /// Makes a directory and those above it that are missing, for the owner alone; false where that fails, `errno` says
+    /// why. Foundation would ask for the name of each one's owner, perhaps from a directory server and past Tor.
+    static func make(_ path: String) -> Bool {
+        if mkdir(path, 0o700) == 0 { return true }
+        if errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex {
+            return make(String(path[..<slash])) && mkdir(path, 0o700) == 0
+        }
+        var isDirectory: ObjCBool = false
+        return errno == EEXIST && FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory)
+            && isDirectory.boolValue
     }
 }

@@ -4,15 +4,16 @@
 VOTE_INTERVAL, VOTE_DELAY, DIST_DELAY = 300, 2, 2
 
 #: For every tor here and for those that join. sshd's port 22 must not ask for relays with a long uptime: on a network
-#: of this age it is chance whether the exit counts as one. With seven relays vanguards leave a service too few of them
-#: to reach every rendezvous point.
+#: of this age it is chance whether the exit counts as one. On loopback tor would learn after a hundred circuits to give
+#: up on those that take 50 ms, and an onion service then fails to meet its clients whenever the machine is busy.
 COMMON = """\
 LongLivedPorts 1
 TestingTorNetwork 1
 PathsNeededToBuildCircuits 0.67
 TestingClientMaxIntervalWithoutRequest 1
 ConfluxEnabled 0
-VanguardsLiteEnabled 0
+LearnCircuitBuildTimeout 0
+CircuitBuildTimeout 30
 """
 
 LOCAL = """\

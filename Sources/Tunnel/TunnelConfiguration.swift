@@ -55,10 +55,7 @@ package struct LinkTiming: Sendable, Hashable {
     /// Least time between the beginnings of two attempts: a guard refuses clients that make circuits faster.
     package var spacing = Duration.milliseconds(500)
     /// Deadline for tor's answer to the SOCKS request: finding the descriptor, introduction and rendezvous.
-    ///
-    /// Tor waits for a minute and longer for a service that took the introduction and then failed to reach the rendezvous
-    /// point; another circuit is there much sooner.
-    package var socks = Duration.seconds(30)
+    package var socks = Duration.seconds(90)
     /// Deadline from the login to the agent's greeting.
     package var greeting = Duration.seconds(45)
 

@@ -4,8 +4,8 @@ import pytest
 
 from conftest import wait_for
 
-#: A dead connection without a reset is noticed by missing pongs only (45 s), and tor may need a second try (60 s).
-NOTICE = 120
+#: A dead connection without a reset is noticed by missing pongs only; see `dead-after` in Docs/Operations.md.
+NOTICE = 90
 
 
 def assert_recovers(page, lab, kill, restore, hop):

@@ -165,9 +165,9 @@ def make_home(lab, directory, **overrides):
 
 @pytest.fixture
 def served(home):
-    """A home side whose controller runs, its link live."""
+    """A home side whose controller runs, its link live and its mirror filled."""
     home.start()
-    wait_for("the link to be live", lambda: link_state(home) == "live")
+    wait_mirrored(home)
     return home
 
 
@@ -176,6 +176,12 @@ def status(home):
     result = home.run("status", "--json")
     answer = json.loads(result.stdout) if result.stdout.startswith("{") else {}
     return answer if answer.get("boxes") else None
+
+
+def wait_mirrored(home, deadline=DEADLINE):
+    """Waits until the link is live, and then until the first snapshot has come over it."""
+    wait_for("the link to be live", lambda: link_state(home) == "live", deadline)
+    wait_for("the torrents to be mirrored", lambda: home.run("list", "--format", "{hash}").stdout.strip(), deadline)
 
 
 def link_state(home):

@@ -7,17 +7,17 @@ import secrets
 import pytest
 from autobahnclient import Door, Inbox, Refused, door, run, serializer  # noqa: F401
 from autobahn.wamp.types import CallOptions, PublishOptions, SubscribeOptions
-from conftest import link_state, make_home, wait_for
+from conftest import make_home, wait_mirrored
 
 RETAINED = {"details": True, "get_retained": True}
 
 
 @pytest.fixture(scope="module")
 def served(lab, tmp_path_factory):
-    """One controller for all tests of this file, its link live."""
+    """One controller for all tests of this file, its link live and its mirror filled."""
     with make_home(lab, tmp_path_factory.mktemp("wamp")) as home:
         home.start()
-        wait_for("the link to be live", lambda: link_state(home) == "live")
+        wait_mirrored(home)
         yield home
 
 

@@ -74,6 +74,12 @@ private func withLedger<Success>(_ directory: URL, _ body: (Ledger) async throws
                 ]
             }
             #expect(verified == [.guest, .owner])
+
+            let role = try await user(["role", "bob", "operator"], in: directory)
+            #expect(role.text == "bob is operator now; ended 0 sessions\n")
+            #expect(try await user(["role", "bob", "guest", "--label", "films"], in: directory).status == 0)
+            let bob = try await withLedger(directory) { try await $0.accounts.find("bob") }
+            #expect(bob?.role == .guest && bob?.labels == ["films"] && bob?.hasPassword == true)
             #expect(try await user(["remove", "bob"], in: directory).text == "removed bob; ended 0 sessions\n")
             #expect(try await user(["passwd", "bob"], in: directory, input: password).status == 13)
         }
@@ -95,6 +101,11 @@ private func withLedger<Success>(_ directory: URL, _ body: (Ledger) async throws
                 (["passwd", "bob"], password, .notFound),
                 (["remove", "bob"], nil, .notFound),
                 (["remove", "ann"], nil, .conflict),
+                (["role", "bob", "viewer"], nil, .notFound),
+                (["role", "ann", "viewer"], nil, .conflict),
+                (["role", "ann", "guest"], nil, .badRequest),
+                (["role", "ann", "owner", "--label", "x"], nil, .badRequest),
+                (["role", "owner", "viewer"], nil, .badRequest),
             ]
             for (arguments, input, code) in cases {
                 let run = try await user(arguments, in: directory, input: input)
@@ -105,6 +116,7 @@ private func withLedger<Success>(_ directory: URL, _ body: (Ledger) async throws
             // A password is no argument, whatever one tries.
             #expect(try await user(["passwd", "ann", password], in: directory).status == 64)
             #expect(try await user(["add", "bob", "--role", "king"], in: directory).status == 64)
+            #expect(try await user(["role", "ann", "king"], in: directory).status == 64)
             let left = try await withLedger(directory) { try await $0.accounts.list().map(\.name) }
             #expect(left == ["ann"])
         }
@@ -165,6 +177,9 @@ private func withLedger<Success>(_ directory: URL, _ body: (Ledger) async throws
             #expect(try await user(["add", "bob", "--role", "owner", "--no-password"], in: directory).status == 0)
             #expect(try await user(["remove", "ann"], in: directory).status == 0)
             #expect(told.withLock { $0 } == 2)
+            #expect(try await user(["add", "cy", "--role", "owner", "--no-password"], in: directory).status == 0)
+            #expect(try await user(["role", "bob", "viewer"], in: directory).status == 0)
+            #expect(told.withLock { $0 } == 3)
         }
     }
 
@@ -183,10 +198,12 @@ private func withLedger<Success>(_ directory: URL, _ body: (Ledger) async throws
             _ = try await user(["add", "ann", "--role", "owner"], in: directory, input: password)
             _ = try await user(["add", "ann", "--role", "owner"], in: directory, input: password)
             _ = try await user(["remove", "ann"], in: directory)
+            _ = try await user(["role", "ann", "viewer"], in: directory)
             let run = try await user(["audit", "--json"], in: directory)
             let entries = try JSON.decode(run.text.trimmingCharacters(in: .newlines))["entries"]?.array ?? []
-            #expect(entries.map { $0["action"] } == ["user.remove", "user.add", "user.add"])
-            #expect(entries.map { $0["outcome"] } == ["conflict", "duplicate", "ok"])
+            #expect(entries.map { $0["action"] } == ["user.role", "user.remove", "user.add", "user.add"])
+            #expect(entries.map { $0["outcome"] } == ["conflict", "conflict", "duplicate", "ok"])
+            #expect(entries.first?["target"] == "ann to viewer")
             #expect(entries.allSatisfy { $0["who"] == "owner" })
             #expect(entries.allSatisfy { $0["origin"]?.string?.hasPrefix("command line of ") == true })
             #expect(!run.text.contains(password))

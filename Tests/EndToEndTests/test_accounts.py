@@ -124,6 +124,29 @@ def test_a_user_s_life(served, stranger):
     assert {entry["origin"] for entry in audit(served, "login")} == {"127.0.0.1"}
 
 
+def test_another_role_or_other_labels_end_the_user_s_pages(served, stranger, lab):
+    mine, other = sorted(lab.box.torrents())[:2]
+    add(served, "ann", "viewer")
+    lab.box.rpc("torrent-set", {"ids": [mine], "labels": ["music"]})
+    lab.box.rpc("torrent-set", {"ids": [other], "labels": ["films"]})
+    try:
+        wait_for("the labels", lambda: served.torrents()[other].get("labels") == ["films"]
+                 and served.torrents()[mine].get("labels") == ["music"])
+        log_in(stranger, "ann", PASSWORD)
+        stranger.wait_live()
+        wait_for("all torrents", lambda: {mine, other} <= set(stranger.hashes()))
+        for role, shown in [(["guest", "--label", "music"], [mine]), (["guest", "--label", "films"], [other])]:
+            ends_within(stranger, lambda: served.run("user", "role", "ann", *role))
+            log_in(stranger, "ann", PASSWORD)
+            stranger.wait_live()
+            wait_for(f"the torrents of {role}", lambda: stranger.hashes() == shown)
+        ends_within(stranger, lambda: served.run("user", "role", "ann", "operator"))
+        told = [(entry["target"], entry["outcome"]) for entry in audit(served, "user.role")]
+        assert told == [("ann to guest", "ok"), ("ann to guest", "ok"), ("ann to operator", "ok")]
+    finally:
+        lab.box.rpc("torrent-set", {"ids": [mine, other], "labels": []})
+
+
 def test_other_sessions_stay(served, stranger):
     """What ends one user's sessions leaves everybody else's page alone."""
     add(served, "ann", "viewer")

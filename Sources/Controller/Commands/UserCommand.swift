@@ -15,7 +15,7 @@ struct UserCommand: AsyncParsableCommand {
             It works on the database of the state directory, whether the daemon runs or not. Passwords are asked for on \
             a terminal, or read as one line of standard input; they are never arguments.
             """,
-        subcommands: [Add.self, Password.self, Remove.self, Login.self, List.self, Audit.self],
+        subcommands: [Add.self, Password.self, Role.self, Remove.self, Login.self, List.self, Audit.self],
         defaultSubcommand: List.self
     )
 
@@ -45,10 +45,7 @@ struct UserCommand: AsyncParsableCommand {
 
         func run() async throws {
             try AccountRules.check(name: name)
-            try AccountRules.check(labels: label, role: role)
-            guard name != Owner.name || role == .owner else {
-                throw Problem(.badRequest, "The name \(Owner.name) is kept for an owner. Choose another name or role.")
-            }
+            try Owner.check(name, role, labels: label)
             try await UserDesk.with(options) { desk in
                 try await desk.audited("user.add", "\(name) as \(role.rawValue)") {
                     // Before somebody types a password twice in vain.
@@ -87,6 +84,36 @@ struct UserCommand: AsyncParsableCommand {
                 }
                 try await desk.tellDaemon()
                 OutputFile.standard.print("changed the password of \(name); ended \(UserDesk.sessions(ended.count))")
+            }
+        }
+    }
+
+    struct Role: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "role",
+            abstract: "Give a user another role or other labels, and end the user's sessions.",
+            discussion: "The labels given are all that a guest then has."
+        )
+
+        @OptionGroup var options: BoxOptions
+
+        @Argument(help: "The user's name.")
+        var name: String
+
+        @Argument(help: "owner, operator, viewer or guest.")
+        var role: AccountRole
+
+        @Option(name: .long, help: "A label that a guest is limited to; may be repeated.")
+        var label: [String] = []
+
+        func run() async throws {
+            try await UserDesk.with(options) { desk in
+                let ended = try await desk.audited("user.role", "\(name) to \(role.rawValue)") {
+                    try Owner.check(name, role, labels: label)
+                    return try await desk.ledger.accounts.setRole(name, role, labels: label, now: desk.now)
+                }
+                try await desk.tellDaemon()
+                OutputFile.standard.print("\(name) is \(role.rawValue) now; ended \(UserDesk.sessions(ended.count))")
             }
         }
     }
@@ -186,6 +213,16 @@ struct UserCommand: AsyncParsableCommand {
                     OutputFile.standard.print(UserText.lines(entries, on: .of(STDOUT_FILENO)))
                 }
             }
+        }
+    }
+}
+
+extension Owner {
+    /// The owner's name stands for this machine's user in the audit log, and so is nobody else's.
+    fileprivate static func check(_ name: String, _ role: AccountRole, labels: [String]) throws {
+        try AccountRules.check(labels: labels, role: role)
+        guard name != Owner.name || role == .owner else {
+            throw Problem(.badRequest, "The name \(Owner.name) is kept for an owner. Choose another name or role.")
         }
     }
 }

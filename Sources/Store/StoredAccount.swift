@@ -68,6 +68,13 @@ package enum AccountRules {
         guard Set(password).count >= 5 else {
             throw Problem(.badRequest, "This password repeats the same few characters. Choose another one.")
         }
+        guard !PasswordGuess.isEasy(password, name: name) else {
+            throw Problem(
+                .badRequest,
+                "This password is made of common words or runs of keys, which are tried first. Choose another one; "
+                    + "several uncommon words in a row make a good one."
+            )
+        }
     }
 
     package static func check(labels: [String], role: AccountRole) throws(Problem) {

@@ -7,7 +7,7 @@ import Testing
 @testable import Store
 
 @Suite struct AccountTests {
-    private let password = "correct horse battery"
+    private let password = "four words in a row"
 
     @Test func `scrypt is scrypt`() throws {
         // RFC 7914, section 12: P "password", S "NaCl", N 1024, r 8, p 16; its salt has another length than ours.
@@ -160,6 +160,27 @@ import Testing
         }
         #expect(problem?.code == .badRequest)
         #expect(try await accounts.list().isEmpty)
+    }
+
+    @Test(arguments: [
+        "passwordpassword", "Password12345", "P@ssw0rd1234", "qwertyuiop123", "1q2w3e4r5t6y", "1qaz2wsx3edc",
+        "123456789012",
+        "987654321abc", "abcdefghijklm", "iloveyou12345", "farseed seedbox", "transmission1", "letmeinletmein",
+        "annaannaanna", "anna12345678", "changeme2026!", "112233445566", "justinbieber", "zaq12wsxcde3",
+        "trustno1trustno1",
+    ])
+    func `common words, runs of keys and the user's name are no password`(_ password: String) {
+        #expect(throws: Problem.self) { try AccountRules.check(password: password, name: "anna") }
+    }
+
+    @Test(arguments: [
+        "four words in a row", "kitchen lamp nine", "kX9!mv2#Lq0z", "f3b9c81e77d24a05", "мой дом у реки 7",
+        "我家在河边有一棵老树和井",
+        "correct horse battery staple", "Tr0ub4dor&3xyz", "lamp lamp lamp kitchen",
+        String(repeating: "x9 Lq", count: 51),
+    ])
+    func `what is not to be guessed is a password`(_ password: String) throws {
+        try AccountRules.check(password: password, name: "anna")
     }
 
     @Test func `a guest has labels, and nobody else does`() async throws {

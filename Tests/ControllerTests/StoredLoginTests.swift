@@ -95,6 +95,50 @@ private func withLogins(
         }
     }
 
+    @Test func `logins that are refused unheard are one entry an address and a count`() async throws {
+        try await withLogins { logins, _ in
+            for _ in 0..<1_000 { logins.note(.throttled(client: "192.0.2.1")) }
+            logins.note(.throttled(client: "192.0.2.2"))
+            for number in 0..<500 { logins.note(.throttled(client: "2001:db8::\(number)")) }
+        } check: { entries in
+            // A minute may have begun anew in between.
+            #expect((66...140).contains(entries.count))
+            #expect(
+                entries.allSatisfy { $0.who == "-" && ($0.outcome == "refused") == ($0.action == "login.throttled") }
+            )
+            let first = entries.filter { $0.origin == "192.0.2.1" && $0.action == "login.throttled" }
+            let counted = first.reduce(0) { $0 + (Int($1.target.prefix { $0.isNumber }) ?? 1) }
+            #expect(counted == 1_000)
+            #expect(entries.contains { $0.action == "audit.omitted" })
+        }
+    }
+
+    @Test func `workers are written down, and no name that nobody has`() async throws {
+        try await withLogins { logins, _ in
+            logins.note(.workerEntered(name: "reporter", client: "192.0.2.1"))
+            logins.note(.workerRefused(name: "reporter", client: "192.0.2.2"))
+            logins.note(.workerRefused(name: nil, client: "192.0.2.3"))
+        } check: { entries in
+            let texts = entries.map { [$0.action, $0.who, $0.origin, $0.target, $0.outcome].joined(separator: " ") }
+            #expect(
+                texts == [
+                    "login worker.reporter 192.0.2.1 key ok", "login worker.reporter 192.0.2.2 key not-permitted",
+                    "login - 192.0.2.3 key not-permitted",
+                ]
+            )
+        }
+    }
+
+    @Test func `a cookie lives as long as its session`() async throws {
+        try await withLogins { logins, ledger in
+            _ = try await ledger.accounts.add("ann", password: nil, role: .owner, now: 1)
+            let link = try await logins.makeLink(for: Account(name: "ann", role: .owner))
+            let new = try #require(try await logins.open(link: link, client: "::1"))
+            #expect(new.lifetime == .milliseconds(SessionLimits().lifetime))
+        } check: { _ in
+        }
+    }
+
     @Test func `there is always an owner to log in`() async throws {
         try await withLogins { _, ledger in
             _ = try await ledger.accounts.add("bob", password: nil, role: .viewer, now: 1)

@@ -146,6 +146,12 @@ host-key = "{" ".join((directory / "key.pub").read_text().split()[:2])}"
             return socket.join(name, ticket), socket.receive()
 
     def text(self):
+    def audit(self, action):
+        """The entries of this action, the newest first."""
+        done = self.run("user", "audit", "--json", "-n", "100000")
+        assert done.returncode == 0, done.stderr
+        return [entry for entry in json.loads(done.stdout)["entries"] if entry["action"] == action]
+
         return self.log.read_text(errors="replace")
 
     def memory(self):
@@ -400,6 +406,7 @@ def test_cookies_cannot_be_read_by_scripts_or_sent_by_other_sites(controller):
     assert parts[0].startswith("farseed=") and {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(parts), parts
     assert "domain" not in answer["set-cookie"].lower()
 
+    assert f"Max-Age={7 * 86_400}" in parts, "no longer than its session"
 
 def test_a_viewer_cannot_escalate(controller):
     controller.add_user("vera", "viewer")
@@ -432,6 +439,9 @@ def test_login_guessing(controller):
         answer = controller.try_login(guesser, **body)
         assert answer.status == 429 and answer["retry-after"] == "60" and answer["set-cookie"] is None, answer
     # Nobody else is locked out, and the link is still good.
+    # They are written down, as one entry however many they are.
+    told = [entry for entry in controller.audit("login.throttled") if entry["origin"] == guesser]
+    assert [(entry["who"], entry["outcome"]) for entry in told] == [("-", "refused")], told
     answer = controller.try_login(stranger(), user="lena", password=password)
     assert answer.status == 204, answer
     controller.secret(answer["set-cookie"].split(";")[0].split("=")[1])

@@ -56,6 +56,9 @@ import Testing
             realm.send(.authenticate(signature: signature, extra: [:]), from: session)
             realm.carryOut(realm.router.ticketChecked(session, nil, at: realm.now))
             answers.insert(realm.take(session))
+            // The shell is told of those that it did not check itself.
+            let told = realm.takeOthers().contains(.denied(session, method, authid: nil))
+            #expect(told == (method != .ticket))
             #expect(realm.closed.contains(session))
             #expect(realm.router.sessions.isEmpty)
             #expect(realm.timers.isEmpty)

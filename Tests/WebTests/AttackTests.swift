@@ -216,12 +216,13 @@ import Testing
             $0.limits.failedLogins = 3
         } _: { live in
             let fields = [("x-farseed", "1")]
-            let wrong = #"{"token":"\#(Secret.make())"}"#
+            let wrong = #"{"token":"\#(MemoryLogins.secret())"}"#
             for _ in 0..<3 { #expect(try await live.request("POST", "/api/login", fields, body: wrong).status == 401) }
             let right = #"{"user":"ann","password":"correct horse"}"#
             let answer = try await live.request("POST", "/api/login", fields, body: right)
             #expect(answer.status == 429)
             #expect(answer.fields["retry-after"] == "60")
+            #expect(live.logins.events == [.throttled(client: "127.0.0.1")])
         }
     }
 

@@ -37,7 +37,7 @@ struct FakeAPI: WebAPI {
 }
 
 /// One account that comes by password.
-struct OneAccount: AccountStore {
+struct OneAccount: PasswordList {
     func verify(name: String, password: String) async throws -> Account? {
         name == "ann" && password == "correct horse" ? Account(name: "ann", role: .viewer) : nil
     }
@@ -46,12 +46,12 @@ struct OneAccount: AccountStore {
 struct LiveServer: Sendable {
     let server: WebServer
     let port: Int
-    let logins: LoginStore
+    let logins: MemoryLogins
     let realm: Realm
 
     /// Starts a server, runs the body, and stops it.
     static func with<T: Sendable>(
-        accounts: any AccountStore = OneAccount(),
+        passwords: any PasswordList = OneAccount(),
         workers: [Worker] = [],
         _ change: (inout WebConfiguration) -> Void = { _ in },
         _ body: @escaping @Sendable (LiveServer) async throws -> T
@@ -60,7 +60,7 @@ struct LiveServer: Sendable {
         change(&configuration)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let logins = LoginStore(accounts: accounts)
+        let logins = MemoryLogins(passwords: passwords)
         let realm = Realm(
             group: group,
             limits: configuration.limits,

@@ -9,7 +9,7 @@ private final class Scratch: Sendable {
     let path: String
 
     init() throws {
-        path = NSTemporaryDirectory() + "farseed-tls-" + Secret.make()
+        path = NSTemporaryDirectory() + "farseed-tls-" + MemoryLogins.secret()
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
     }
 

@@ -75,7 +75,7 @@ private let signer = Worker(name: "signer", role: .guest, proof: .publicKey(Arra
 
     @Test("WAMP-CRA lets in who knows the secret, and refuses everybody else by the same words")
     func login() async throws {
-        try await LiveServer.with(accounts: NoAccounts(), workers: [reporter]) { live in
+        try await LiveServer.with(passwords: NoPasswords(), workers: [reporter]) { live in
             let socket = try await TestSocket.open(live)
             let welcome = try #require(try await Self.greet(socket, "reporter", secret)?.array)
             #expect(
@@ -96,13 +96,17 @@ private let signer = Worker(name: "signer", role: .guest, proof: .publicKey(Arra
             }
             let refusal = try #require(refusals.first?.array)
             #expect(refusals.count == 1 && refusal[0] == 3 && refusal[2] == "wamp.error.authentication_denied")
+            let events = live.logins.events
+            #expect(events.first == .workerEntered(name: "reporter", client: "127.0.0.1"))
+            #expect(events.count { $0 == .workerRefused(name: "reporter", client: "127.0.0.1") } == 15)
+            #expect(events.count { $0 == .workerRefused(name: nil, client: "127.0.0.1") } == 15)
             socket.close()
         }
     }
 
     @Test("without workers their methods are not there")
     func none() async throws {
-        try await LiveServer.with(accounts: NoAccounts()) { live in
+        try await LiveServer.with(passwords: NoPasswords()) { live in
             let socket = try await TestSocket.open(live)
             try await socket.send([
                 1, "farseed", ["roles": ["callee": [:]], "authmethods": ["wampcra"], "authid": "reporter"],

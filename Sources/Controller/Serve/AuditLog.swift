@@ -12,6 +12,8 @@ final class AuditLog: Service {
     /// Failures of strangers that are kept in a minute; more are only counted.
     private static let mostFailures = 120
     private static let window: Int64 = 60_000
+    /// Addresses whose refused attempts are counted for each in a window; those of more are only counted.
+    private static let mostRefused = 64
     /// What is kept: a year, and no more than this many.
     private static let age: Int64 = 365 * 86_400_000
     private static let mostKept = 200_000
@@ -23,9 +25,31 @@ final class AuditLog: Service {
         var since: Int64 = 0
         var failures = 0
         var omitted = 0
+        /// Attempts of the window that were refused unheard after the first, by address.
+        var refused: [String: Int] = [:]
 
-        /// One entry for all that were only counted.
-        mutating func takeOmitted(at now: Int64) {
+        mutating func add(_ entry: AuditEntry) {
+            if entry.outcome != "ok" { failures += 1 }
+            let isKept =
+                pending.count < AuditLog.mostPending
+                && (entry.outcome == "ok" || failures <= AuditLog.mostFailures)
+            if isKept { pending.append(entry) } else { omitted += 1 }
+        }
+
+        /// Begins another window where this one is over.
+        mutating func turn(at now: Int64) {
+            guard now - since >= AuditLog.window || now < since else { return }
+            takeCounted(at: now)
+            since = now
+            failures = 0
+        }
+
+        /// An entry for each address that was refused more than once, and one for all that were only counted.
+        mutating func takeCounted(at now: Int64) {
+            for (origin, count) in refused.sorted(by: { $0.key < $1.key }) where count > 0 {
+                pending.append(AuditLog.refusal(from: origin, "\(count) more", at: now))
+            }
+            refused = [:]
             guard omitted > 0 else { return }
             pending.append(
                 AuditEntry(at: now, who: "-", origin: "-", action: "audit.omitted", target: "\(omitted) entries")
@@ -57,17 +81,45 @@ final class AuditLog: Service {
             outcome: outcome
         )
         state.withLock { state in
-            if entry.at - state.since >= Self.window || entry.at < state.since {
-                state.takeOmitted(at: entry.at)
-                state.since = entry.at
-                state.failures = 0
-            }
-            if outcome != "ok" { state.failures += 1 }
-            let isKept =
-                state.pending.count < Self.mostPending && (outcome == "ok" || state.failures <= Self.mostFailures)
-            if isKept { state.pending.append(entry) } else { state.omitted += 1 }
+            state.turn(at: entry.at)
+            state.add(entry)
         }
         bell.ring.yield()
+    }
+
+    /// Takes a login that was refused unheard: of one address there is an entry at once, and one for all others of a
+    /// minute when it is over.
+    func noteRefused(from origin: String) {
+        let now = Int64(Date.now.timeIntervalSince1970 * 1000)
+        state.withLock { state in
+            state.turn(at: now)
+            if let count = state.refused[origin] {
+                state.refused[origin] = count + 1
+            } else if state.refused.count < Self.mostRefused {
+                state.refused[origin] = 0
+                state.add(Self.refusal(from: origin, "", at: now))
+            } else {
+                state.omitted += 1
+            }
+        }
+        bell.ring.yield()
+    }
+
+    /// Writes what was only counted, where its minute is over. To be called now and then.
+    func settle() {
+        state.withLock { $0.turn(at: Int64(Date.now.timeIntervalSince1970 * 1000)) }
+        bell.ring.yield()
+    }
+
+    private static func refusal(from origin: String, _ target: String, at now: Int64) -> AuditEntry {
+        AuditEntry(
+            at: now,
+            who: "-",
+            origin: origin,
+            action: "login.throttled",
+            target: target,
+            outcome: Problem.Code.refused.rawValue
+        )
     }
 
     func run() async throws {
@@ -82,7 +134,7 @@ final class AuditLog: Service {
             }
         }
         // What came until the end.
-        state.withLock { $0.takeOmitted(at: Int64(Date.now.timeIntervalSince1970 * 1000)) }
+        state.withLock { $0.takeCounted(at: Int64(Date.now.timeIntervalSince1970 * 1000)) }
         _ = await write()
     }
 

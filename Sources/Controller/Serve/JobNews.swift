@@ -56,7 +56,7 @@ final class JobNews: Service {
                 verb: verb,
                 arguments: .map(arguments),
                 targets: targets,
-                who: call.caller.authid,
+                who: call.caller.worker.map { "worker.\($0)" } ?? call.caller.authid,
                 origin: call.client,
                 key: key
             )

@@ -75,7 +75,19 @@ final class StoredLogins: LoginKeeper {
         return Self.login(session)
     }
 
+    func note(_ event: DoorEvent) {
+        switch event {
+        case .throttled(let client): audit.noteRefused(from: client)
+        case .workerEntered(let name, let client):
+            audit.note("login", who: "worker.\(name)", from: client, target: "key")
+        case .workerRefused(let name, let client):
+            let outcome = Problem.Code.notPermitted.rawValue
+            audit.note("login", who: name.map { "worker.\($0)" }, from: client, target: "key", outcome: outcome)
+        }
+    }
+
     func expire() async throws -> [String] {
+        audit.settle()
         let swept = try await ledger.sessions.sweep(now: now)
         // Noted before the ledger is read: what comes meanwhile is looked at next time.
         let known = withSockets.withLock { $0.ids }
@@ -103,6 +115,7 @@ final class StoredLogins: LoginKeeper {
     }
 
     private static func login(_ new: (secret: String, session: StoredSession, ended: [String])) -> NewLogin {
-        NewLogin(login: login(new.session), cookie: new.secret, ended: new.ended)
+        let lifetime = Duration.milliseconds(new.session.expiresAt - new.session.createdAt)
+        return NewLogin(login: login(new.session), cookie: new.secret, lifetime: lifetime, ended: new.ended)
     }
 }

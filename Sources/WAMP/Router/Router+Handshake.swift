@@ -170,7 +170,9 @@ extension Router {
     ) {
         switch challenge.answered(signature, cryptography) {
         case .accepted(let principal): open(session, principal, details.features, at: now)
-        case .denied: deny(session, at: now)
+        case .denied:
+            act(.denied(session, challenge.method, authid: details.authid))
+            deny(session, at: now)
         case .check(let ticket):
             sessions[session]!.state = .checking(details)
             act(.checkTicket(session, ticket: ticket, authid: details.authid))

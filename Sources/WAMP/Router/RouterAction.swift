@@ -28,6 +28,8 @@ package enum RouterAction: Sendable, Hashable {
     case checkTicket(SessionID, ticket: String, authid: String?)
     /// The session has got its WELCOME.
     case opened(SessionID, Principal)
+    /// The client could not prove by this method that it is who it said, and is being sent away.
+    case denied(SessionID, AuthMethod, authid: String?)
     /// Run a procedure of the shell; `Router.yielded` and `Router.failed` take the answers.
     case invoke(InvocationID, InternalCall)
     /// Nobody waits for this invocation any more; its answers are ignored.

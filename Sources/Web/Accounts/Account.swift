@@ -23,15 +23,3 @@ package struct Account: Sendable, Hashable {
         self.labels = labels
     }
 }
-
-/// Where accounts come from. Verifying is slow by design and never runs on an event loop.
-package protocol AccountStore: Sendable {
-    /// The account, where name and password belong together; the time taken must not tell which of them was wrong.
-    func verify(name: String, password: String) async throws -> Account?
-}
-
-/// No accounts but the owner's, who comes by the one-time link.
-package struct NoAccounts: AccountStore {
-    package init() {}
-    package func verify(name: String, password: String) async throws -> Account? { nil }
-}

@@ -17,14 +17,26 @@ package struct NewLogin: Sendable, Hashable {
     package var login: Login
     /// The secret for the browser's cookie; kept nowhere else.
     package var cookie: String
+    /// How long it lasts at most; its cookie is kept no longer.
+    package var lifetime: Duration
     /// Logins that ended to make room.
     package var ended: [String]
 
-    package init(login: Login, cookie: String, ended: [String] = []) {
+    package init(login: Login, cookie: String, lifetime: Duration, ended: [String] = []) {
         self.login = login
         self.cookie = cookie
+        self.lifetime = lifetime
         self.ended = ended
     }
+}
+
+/// What happens at the door without the keeper being asked.
+package enum DoorEvent: Sendable, Hashable {
+    /// A login was refused unheard, since too many of this address have failed.
+    case throttled(client: String)
+    case workerEntered(name: String, client: String)
+    /// Whoever it was could not prove it; nil where no worker has the name.
+    case workerRefused(name: String?, client: String)
 }
 
 /// Every secret is 256 random bits of which only a digest is kept. Nil always means "this does not let in", and tells
@@ -45,4 +57,6 @@ package protocol LoginKeeper: Sendable {
     func redeem(ticket: String, user: String, origin: String?, client: String) async throws -> Login?
     /// Forgets what has expired; the ids of logins that have ended without having been told of. Called now and then.
     func expire() async throws -> [String]
+    /// Writes it down; called often and by strangers' doing, so it is quick and bounded.
+    func note(_ event: DoorEvent)
 }

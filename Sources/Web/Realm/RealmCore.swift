@@ -151,6 +151,7 @@ final class RealmCore {
             logger.debug("A session began.", metadata: ["wamp.role": "\(principal.role)"])
             onLoop(of: session) { $0.welcomed() }
             count(session, principal)
+        case .denied(let session, let method, let name): denied(session, method, name)
         case .invoke(let invocation, let call): invoke(invocation, call)
         case .interrupt(let invocation): calls.removeValue(forKey: invocation)?.cancel()
         case .setTimer(let timer, let milliseconds):
@@ -213,12 +214,21 @@ final class RealmCore {
     /// A worker has no login that was counted before its WELCOME.
     private func count(_ session: SessionID, _ principal: Principal) {
         guard let number = numbers[session], let seat = seats[number], seat.user == nil else { return }
+        if let name = principal.worker { logins.note(.workerEntered(name: name, client: seat.opening.client)) }
         guard census.welcomed(principal.role) else {
             let message = "Too many sessions of this worker. End one."
             perform(router.kill([session], reason: WAMPReason.overLimit, message: message, at: .now))
             return
         }
         seats[number]?.user = principal.role
+    }
+
+    private func denied(_ session: SessionID, _ method: AuthMethod, _ name: String?) {
+        guard let number = numbers[session], let client = seats[number]?.opening.client else { return }
+        let details: Logger.Metadata = ["web.client": "\(client)", "wamp.method": "\(method.rawValue)"]
+        logger.notice("A worker was refused.", metadata: details)
+        // Only names that are known: people type secrets into the wrong field.
+        logins.note(.workerRefused(name: name.flatMap { workers.contains($0) ? $0 : nil }, client: client))
     }
 
     private func check(_ ticket: String, of name: String?, _ session: SessionID) {

@@ -73,6 +73,8 @@ struct Workers: Sendable {
         }
     }
 
+    func contains(_ name: String) -> Bool { byName[name] != nil }
+
     /// The table, with what workers may do, and with what the roles may do with the workers' URIs.
     func granted(_ table: PermissionTable) -> PermissionTable {
         var roles = table.roles
@@ -94,5 +96,12 @@ struct Workers: Sendable {
     }
 
     /// A worker's permissions are its own, so its `authrole` is too.
-    private static func role(of name: String) -> String { "worker." + name }
+    private static func role(of name: String) -> String { rolePrefix + name }
+
+    fileprivate static let rolePrefix = "worker."
+}
+
+extension Principal {
+    /// The worker's name, where this is one; a user of that name is somebody else.
+    package var worker: String? { role.hasPrefix(Workers.rolePrefix) ? authid : nil }
 }

@@ -124,6 +124,7 @@ struct Routes: HTTPResponder {
         guard throttle.begin(caller.client) else {
             throw Refusal(
                 status: 429,
+            logins.note(.throttled(client: caller.client))
                 sentence: "Too many logins failed from this address. Wait a minute.",
                 fields: ["retry-after": "60"]
             )
@@ -160,7 +161,7 @@ struct Routes: HTTPResponder {
         response.headers[.setCookie] = Self.setCookie(
             new.cookie,
             isSecure: caller.isSecure,
-            age: LoginStore.longestLifetime
+            age: new.lifetime
         )
         return response
     }

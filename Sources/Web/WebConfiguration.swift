@@ -23,6 +23,11 @@ package struct WebConfiguration: Sendable {
     /// Addresses of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
     package var trustedProxies: [String]
     package var tls: TLS?
+    /// An address of loopback where tor brings the clients of an onion service, each connection with the line of
+    /// `HiddenServiceExportCircuitID haproxy`; by plain HTTP, as Tor encrypts.
+    package var onion: (host: String, port: Int)?
+    /// Lets a program read the figures, as `Authorization: Bearer`; nil: only people who are logged in.
+    package var metricsToken: String?
     package var limits: Limits
 
     package init(
@@ -32,6 +37,8 @@ package struct WebConfiguration: Sendable {
         allowedOrigins: [String] = [],
         trustedProxies: [String] = [],
         tls: TLS? = nil,
+        onion: (host: String, port: Int)? = nil,
+        metricsToken: String? = nil,
         limits: Limits = Limits()
     ) {
         self.host = host
@@ -40,7 +47,19 @@ package struct WebConfiguration: Sendable {
         self.allowedOrigins = allowedOrigins
         self.trustedProxies = trustedProxies
         self.tls = tls
+        self.onion = onion
+        self.metricsToken = metricsToken
         self.limits = limits
+    }
+
+    /// What holds for the clients of the onion service: no TLS, and nobody between tor and us who is believed.
+    var forOnion: WebConfiguration? {
+        guard let onion else { return nil }
+        var configuration = self
+        (configuration.host, configuration.port) = onion
+        configuration.tls = nil
+        configuration.trustedProxies = []
+        return configuration
     }
 
     /// The page's address for a browser on this machine, without a slash at its end.

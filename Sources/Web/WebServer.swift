@@ -1,4 +1,5 @@
 /// The web server: the page, the HTTP answers and the websockets of the realm, on one port.
+import Crypto
 import Hummingbird
 import HummingbirdCore
 package import Logging
@@ -63,25 +64,19 @@ package final class WebServer: Service {
 
     /// Serves until cancelled or asked to stop.
     package func run() async throws {
-        let application = Application(
-            responder: makeRoutes(),
-            server: HTTPServerBuilder { [self] responder in WebChannel(responder: responder, rules: makeRules()) },
-            configuration: ApplicationConfiguration(
-                address: .hostname(configuration.host, port: configuration.port),
-                backlog: 1_024
-            ),
-            onServerRunning: { [bound] channel in
-                if let address = channel.localAddress { bound.succeed(address) } else { bound.fail(ChannelError.eof) }
-            },
-            eventLoopGroupProvider: .shared(group),
-            logger: quietLogger
-        )
+        let throttle = LoginThrottle(limit: configuration.limits.failedLogins)
         do {
             try await withThrowingTaskGroup(of: Void.self) { tasks in
-                tasks.addTask { [realm] in
+                tasks.addTask { [self] in
                     try await withGracefulShutdownHandler {
-                        try await application.run()
-                    } onGracefulShutdown: {
+                        try await withThrowingTaskGroup(of: Void.self) { doors in
+                            doors.addTask { try await self.serve(self.configuration, tls: self.tls, throttle) }
+                            if let onion = self.configuration.forOnion {
+                                doors.addTask { try await self.serve(onion, tls: nil, isOnion: true, throttle) }
+                            }
+                            try await doors.waitForAll()
+                        }
+                    } onGracefulShutdown: { [realm] in
                         realm.shutDown()
                     }
                 }
@@ -94,35 +89,62 @@ package final class WebServer: Service {
             await realm.closeSockets()
         } catch {
             await realm.closeSockets()
-            let failure = explained(error)
-            bound.fail(failure)
-            throw failure
+            bound.fail(error)
+            throw error
         }
         bound.fail(CancellationError())
     }
 
-    private func makeRules() -> WebChannel.Rules {
-        WebChannel.Rules(
+    /// Serves on one address until cancelled or asked to stop.
+    private func serve(
+        _ configuration: WebConfiguration,
+        tls: TLSFiles?,
+        isOnion: Bool = false,
+        _ throttle: LoginThrottle
+    ) async throws {
+        let securityFields = SecurityFields.all(isTLS: tls != nil)
+        let rules = WebChannel.Rules(
             admission: Admission(configuration),
             limits: configuration.limits,
             census: realm.census,
             tls: tls,
+            isOnion: isOnion,
             socketPath: Self.socketPath,
             subprotocols: Self.subprotocols,
-            securityFields: SecurityFields.all(isTLS: tls != nil),
+            securityFields: securityFields,
             makeUser: { [realm] opening, loop in realm.makeSocket(opening, on: loop) }
         )
+        let application = Application(
+            responder: makeRoutes(configuration, securityFields, throttle),
+            server: HTTPServerBuilder { responder in WebChannel(responder: responder, rules: rules) },
+            configuration: ApplicationConfiguration(
+                address: .hostname(configuration.host, port: configuration.port),
+                backlog: 1_024
+            ),
+            onServerRunning: { [bound] channel in
+                guard !isOnion else { return }
+                if let address = channel.localAddress { bound.succeed(address) } else { bound.fail(ChannelError.eof) }
+            },
+            eventLoopGroupProvider: .shared(group),
+            logger: quietLogger
+        )
+        do { try await application.run() } catch { throw Self.explained(error, configuration) }
     }
 
-    private func makeRoutes() -> Routes {
+    private func makeRoutes(
+        _ configuration: WebConfiguration,
+        _ securityFields: [(name: String, value: String)],
+        _ throttle: LoginThrottle
+    ) -> Routes {
         Routes(
             admission: Admission(configuration),
             limits: configuration.limits,
-            securityFields: SecurityFields.all(isTLS: tls != nil),
+            securityFields: securityFields,
             files: PageFiles(),
+            metricsToken: configuration.metricsToken.map { SHA256.hash(data: Array($0.utf8)) },
             api: api,
             logins: logins,
-            throttle: LoginThrottle(limit: configuration.limits.failedLogins),
+            throttle: throttle,
             census: realm.census,
             loggedOut: { [realm] ids in realm.end(ids) },
             logger: logger
@@ -149,7 +171,7 @@ package final class WebServer: Service {
         return quiet
     }
 
-    private func explained(_ error: any Error) -> any Error {
+    private static func explained(_ error: any Error, _ configuration: WebConfiguration) -> any Error {
         guard let error = error as? IOError else { return error }
         return WebError(
             .listenFailed,

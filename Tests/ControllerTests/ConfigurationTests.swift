@@ -59,6 +59,8 @@ private let box = """
             certificate = "cert.pem"
             certificate-key = "/etc/farseed/key.pem"
             trusted-proxies = ["127.0.0.1", "::1"]
+            onion-listen = "127.0.0.1:8081"
+            metrics-token-file = "metrics.token"
             [tor]
             socks = "unix:/run/tor/socks"
             control = "127.0.0.1:9051"
@@ -81,6 +83,8 @@ private let box = """
         #expect(configuration.web.host == "::1")
         #expect(configuration.web.port == 8443)
         #expect(configuration.web.certificate == "/etc/farseed/cert.pem")
+        #expect(configuration.web.onionListen == .tcp(host: "127.0.0.1", port: 8081))
+        #expect(configuration.web.metricsTokenFile == "/etc/farseed/metrics.token")
         #expect(configuration.tor.socks == .unix(path: "/run/tor/socks"))
         #expect(configuration.tor.control == .tcp(host: "127.0.0.1", port: 9051))
         #expect(configuration.link.probeAfter == .milliseconds(2500))
@@ -100,6 +104,12 @@ private let box = """
         #expect(configuration.tor.socks == nil)
         #expect(configuration.controlSocket == "/var/lib/farseed/control.sock")
         #expect(configuration.boxes.isEmpty)
+    }
+
+    @Test(arguments: ["0.0.0.0:8081", "192.0.2.1:8081", "unix:/run/onion", "127.example:1", "8081"])
+    func `tor's clients are taken from loopback alone`(_ address: String) {
+        let found = faults("[web]\nonion-listen = \"\(address)\"")
+        #expect(found.count == 1 && found.first?.message.contains("onion-listen") == true, "\(found)")
     }
 
     @Test func `every fault is named at once, with its line`() {

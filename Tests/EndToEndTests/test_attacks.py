@@ -7,6 +7,7 @@ import os
 import pathlib
 import random
 import re
+import socket
 import sqlite3
 import ssl
 import statistics
@@ -145,13 +146,13 @@ host-key = "{" ".join((directory / "key.pub").read_text().split()[:2])}"
         with self.open(origin=origin) as socket:
             return socket.join(name, ticket), socket.receive()
 
-    def text(self):
     def audit(self, action):
         """The entries of this action, the newest first."""
         done = self.run("user", "audit", "--json", "-n", "100000")
         assert done.returncode == 0, done.stderr
         return [entry for entry in json.loads(done.stdout)["entries"] if entry["action"] == action]
 
+    def text(self):
         return self.log.read_text(errors="replace")
 
     def memory(self):
@@ -250,7 +251,7 @@ def test_cross_site_request_forgery_on_every_post_route(controller):
 def test_clickjacking(controller, cookie):
     plain = [("GET", "/", 200, ()), ("HEAD", "/", 200, ()), ("GET", "/main.js", 200, ()), ("GET", "/nothing", 404, ()),
              ("POST", "/", 405, ()), ("DELETE", "/", 405, ()), ("GET", "/ws", 426, ()), ("GET", "/healthz", 200, ()),
-             ("GET", "/metrics", 200, ()), ("GET", "/api/boxes", 401, ()), ("GET", "/api/boxes", 200, (cookie,)),
+             ("GET", "/metrics", 401, ()), ("GET", "/metrics", 200, (cookie,)), ("GET", "/api/boxes", 401, ()), ("GET", "/api/boxes", 200, (cookie,)),
              ("GET", "/", 431, (("X-Long", "x" * 20_000),)), ("POST", "/api/login", 400, (SAME_SITE,)),
              ("POST", "/api/ticket", 200, (SAME_SITE, cookie)), ("POST", "/api/ticket", 403, ())]
     for method, path, status, fields in plain:
@@ -405,8 +406,8 @@ def test_cookies_cannot_be_read_by_scripts_or_sent_by_other_sites(controller):
     parts = answer["set-cookie"].split("; ")
     assert parts[0].startswith("farseed=") and {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(parts), parts
     assert "domain" not in answer["set-cookie"].lower()
-
     assert f"Max-Age={7 * 86_400}" in parts, "no longer than its session"
+
 
 def test_a_viewer_cannot_escalate(controller):
     controller.add_user("vera", "viewer")
@@ -438,10 +439,10 @@ def test_login_guessing(controller):
     for body in ({"token": link}, {"user": "lena", "password": password}, {"user": "lena", "password": "wrong"}):
         answer = controller.try_login(guesser, **body)
         assert answer.status == 429 and answer["retry-after"] == "60" and answer["set-cookie"] is None, answer
-    # Nobody else is locked out, and the link is still good.
     # They are written down, as one entry however many they are.
     told = [entry for entry in controller.audit("login.throttled") if entry["origin"] == guesser]
     assert [(entry["who"], entry["outcome"]) for entry in told] == [("-", "refused")], told
+    # Nobody else is locked out, and the link is still good.
     answer = controller.try_login(stranger(), user="lena", password=password)
     assert answer.status == 204, answer
     controller.secret(answer["set-cookie"].split(";")[0].split("=")[1])
@@ -507,6 +508,122 @@ def test_forged_x_forwarded_proto_and_host(controller, cookie):
                           host="evil.example").status == 421
     assert "farseed_" not in controller.ask("GET", "/metrics", ("X-Forwarded-For", "127.0.0.1")).text
     assert "farseed_" not in controller.ask("GET", "/metrics", source=stranger()).text
+
+
+def test_figures_are_not_for_strangers_on_loopback(tmp_path):
+    token = os.urandom(16).hex()
+    (tmp_path / "metrics.token").write_text(token + "\n")
+    (tmp_path / "metrics.token").chmod(0o600)
+    with running(tmp_path, 'metrics-token-file = "metrics.token"\ntrusted-proxies = ["127.0.0.9"]') as controller:
+        for source in ("127.0.0.1", "127.0.0.9", stranger()):
+            for host in (None, "localhost", f"localhost:{controller.port}"):
+                for fields in ((), (("X-Forwarded-For", "127.0.0.1"),), (("Authorization", "Bearer " + token[:-1]),),
+                               (("Authorization", "Bearer "),), (("Authorization", token),)):
+                    answer = controller.ask("GET", "/metrics", *fields, source=source, host=host)
+                    assert answer.status == 401 and "farseed_" not in answer.text, (source, host, fields)
+        answer = controller.ask("GET", "/metrics", ("Authorization", "Bearer " + token), source=stranger())
+        assert answer.status == 200 and "\nfarseed_" in answer.text and token not in answer.text
+        assert token not in controller.text()
+        assert controller.stop() == 0
+        (tmp_path / "metrics.token").write_text("short")
+        short = controller.run("serve")
+        assert short.returncode == 21 and "/metrics" in short.stderr and "16" in short.stderr, short
+        (tmp_path / "metrics.token").chmod(0o644)
+        open_to_all = controller.run("serve")
+        assert open_to_all.returncode == 22 and "chmod 600" in open_to_all.stderr, open_to_all
+        (tmp_path / "metrics.token").write_text(token)
+        (tmp_path / "metrics.token").chmod(0o600)
+        controller.start()
+
+
+# What tor brings from an onion service.
+
+def circuit(number):
+    """The line that tor writes before a client's first byte."""
+    return f"PROXY TCP6 fc00:dead:beef:4dad::{number >> 16:x}:{number & 0xffff:x} ::1 65535 42\r\n".encode()
+
+
+@pytest.fixture(scope="module")
+def onion(tmp_path_factory):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with running(tmp_path_factory.mktemp("onion"), f'onion-listen = "127.0.0.1:{port}"\n'
+                 'trusted-proxies = ["127.0.0.1"]\nallowed-hosts = ["page.onion"]') as controller:
+        controller.onion_port = port
+        yield controller
+
+
+@contextlib.contextmanager
+def by_circuit(controller, number):
+    with Connection(controller.onion_port, host="page.onion") as connection:
+        connection.send(circuit(number))
+        yield connection
+
+
+def guess(connection, *fields):
+    return connection.ask("POST", "/api/login", SAME_SITE, *fields, body={"token": os.urandom(32).hex()}).status
+
+
+def test_one_circuit_of_an_onion_service_cannot_lock_out_the_others(onion):
+    with by_circuit(onion, 7) as connection:
+        assert [guess(connection) for _ in range(FAILED_LOGINS)] == [401] * FAILED_LOGINS
+        assert guess(connection) == 429
+    # Nor by another connection of the circuit, or by an address that it makes up.
+    with by_circuit(onion, 7) as connection:
+        assert guess(connection, ("X-Forwarded-For", "203.0.113.1")) == 429
+    for number in (8, 7 << 16, (1 << 32) - 1):
+        with by_circuit(onion, number) as connection:
+            assert guess(connection) == 401
+    assert onion.try_login(token=onion.make_link()).status == 204
+    assert {entry["origin"] for entry in onion.audit("login.throttled")} == {"onion circuit 7"}
+    assert "203.0.113.1" not in onion.text()
+
+
+def test_a_circuit_s_client_is_no_local_one(onion):
+    with by_circuit(onion, 9) as connection:
+        assert connection.ask("GET", "/").status == 200
+        for host in ("localhost", "127.0.0.1", "page.onion"):
+            assert connection.ask("GET", "/metrics", host=host).status == 401
+        assert connection.ask("GET", "/", host="evil.example").status == 421
+    with by_circuit(onion, 10) as first, contextlib.ExitStack() as stack:
+        assert first.ask("GET", "/healthz").status == 200
+        several = [stack.enter_context(by_circuit(onion, 10)) for _ in range(PER_ADDRESS - 1)]
+        assert all(connection.ask("GET", "/healthz").status == 200 for connection in several)
+        with by_circuit(onion, 10) as one_more:
+            assert one_more.ended() is not None
+        with by_circuit(onion, 11) as other:
+            assert other.ask("GET", "/healthz").status == 200
+
+
+@pytest.mark.parametrize("line", [
+    b"", b"GET / HTTP/1.1\r\nHost: page.onion\r\n\r\n", b"\r\n", b"PROXY UNKNOWN\r\n",
+    b"PROXY TCP4 203.0.113.1 127.0.0.1 1 2\r\n", b"PROXY TCP6 ::1 ::1 1 2\r\n", b"PROXY TCP6 2001:db8::1 ::1 1 2\r\n",
+    b"PROXY TCP6 fc00:dead:beef:4dad:1::1 ::1 1 2\r\n", circuit(1).replace(b"\r\n", b"\n"), circuit(1)[:-2] + b" 1\r\n",
+    b"\r\n\r\n\0\r\nQUIT\n!\x11", b"PROXY TCP6 " + b"f" * 200, circuit(1).lower(),
+])
+def test_a_forged_or_missing_circuit_line_ends_the_connection(onion, line):
+    with Connection(onion.onion_port, host="page.onion") as connection:
+        began = time.monotonic()
+        connection.send(line)
+        if line and b"HTTP" not in line:
+            with contextlib.suppress(ConnectionError):
+                connection.begin("GET", "/")
+        with contextlib.suppress(ConnectionError):
+            assert connection.answer() is None
+        assert connection.ended(HEAD_WITHIN + LATE) is not None
+        assert time.monotonic() - began < HEAD_WITHIN + LATE
+    # Nor does the line mean anything at the other door.
+    with onion.connect() as connection:
+        connection.send(circuit(1))
+        assert connection.answer().status == 400
+
+
+def test_a_circuit_line_that_comes_in_pieces(onion):
+    with Connection(onion.onion_port, host="page.onion") as connection:
+        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in circuit(12) + b"GET /healthz HTTP/1.1\r\nHost: page.onion\r\n\r\n":
+            connection.send(bytes([byte]))
+        assert connection.answer().status == 200
 
 
 # Paths, fields, lengths.
@@ -781,7 +898,8 @@ def test_secrets_are_not_in_log_arguments_environment_figures_or_database(contro
     assert len(controller.secrets) >= 8, "a link, a cookie and tickets at least"
 
     kept = {name: pathlib.Path(f"/proc/{controller.pid}/{name}").read_bytes() for name in ("cmdline", "environ")}
-    kept["metrics"] = controller.ask("GET", "/metrics").body
+    kept["metrics"] = controller.ask("GET", "/metrics", cookie).body
+    assert b"\nfarseed_" in kept["metrics"]
     kept |= {path.name: path.read_bytes() for path in controller.state.rglob("*") if path.is_file()}
     kept["log"] = controller.log.read_bytes()
     assert b"A login failed." in kept["log"] or b"Logged in." in kept["log"], "this is the log"

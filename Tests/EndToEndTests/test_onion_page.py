@@ -1,10 +1,12 @@
 """The page as an onion service of the private Tor network: page, login and websocket through Tor on both sides."""
 
+import json
 import os
+import re
 import socket
 
 import pytest
-from conftest import DEADLINE, Page, link_state, make_home, wait_for
+from conftest import DEADLINE, ROOT, Page, link_state, make_home, wait_for
 from lab import socks
 from lab.processes import Child
 from rawweb import ABORT, CALL, EVENT, GOODBYE, RESULT, SUBSCRIBE, SUBSCRIBED, WELCOME, Connection, WebSocket
@@ -18,10 +20,11 @@ class OnionPage:
         self.origin = f"http://{address}"
         self.attempts = 0
 
-    def connect(self):
-        """A connection through new circuits."""
+    def connect(self, client=None):
+        """A connection through new circuits, or through those that this client has."""
         self.attempts += 1
-        made = socks.connect(f"unix:{self.lab.socks_unix}", self.address, 80, f"page{self.attempts}", timeout=20)
+        client = client or f"page{self.attempts}"
+        made = socks.connect(f"unix:{self.lab.socks_unix}", self.address, 80, client, timeout=20)
         return Connection(made=made, host=self.address)
 
     def ask(self, *request, **more):
@@ -41,28 +44,26 @@ class OnionPage:
 
 @pytest.fixture(scope="module")
 def onion(lab, tmp_path_factory):
-    """A tor at home that joins the laboratory's network and offers the page's port under an onion address."""
+    """A tor at home with the shipped configuration that joins the laboratory's network, and a controller behind it."""
     directory = tmp_path_factory.mktemp("onion")
     (directory / "service").mkdir(mode=0o700)
     (directory / "data").mkdir(mode=0o700)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    (directory / "torrc").write_text(f"""\
-%include {lab.client_torrc}
-SocksPort 0
-DataDirectory {directory / "data"}
-HiddenServiceDir {directory / "service"}
-HiddenServicePort 80 127.0.0.1:{port}
-Log notice stdout
-""")
+    shipped = (ROOT / "Deploy" / "torrc").read_text()
+    for pattern, here in {r"/var/lib/tor/farseed-page": directory / "service", r"127\.0\.0\.1:8081": f"127.0.0.1:{port}",
+                          r"(?m)^Log notice syslog$": "Log notice stdout"}.items():
+        shipped, count = re.subn(pattern, str(here), shipped)
+        assert count, pattern
+    (directory / "torrc").write_text(f"%include {lab.client_torrc}\nDataDirectory {directory / 'data'}\n{shipped}")
     tor = Child("tor", ["tor", "--defaults-torrc", "/dev/null", "-f", directory / "torrc"], directory / "tor.log",
                 bound=True).start()
     try:
         name = directory / "service" / "hostname"
         wait_for("the service's address", lambda: name.exists() and name.read_text().strip())
         address = name.read_text().strip()
-        with make_home(lab, directory, web={"listen": f"127.0.0.1:{port}", "allowed-hosts": [address]}) as home:
+        with make_home(lab, directory, web={"onion-listen": f"127.0.0.1:{port}", "allowed-hosts": [address]}) as home:
             home.start()
             wait_for("the link to be live", lambda: link_state(home) == "live")
             page = OnionPage(lab, address, home)
@@ -146,9 +147,22 @@ def test_a_websocket_through_the_onion_service_has_the_torrents(onion, cookie):
 
 
 def test_who_comes_by_the_onion_service_is_no_local_client(onion):
-    assert onion.ask("GET", "/metrics").status == 401
+    for host in (onion.address, "localhost", "127.0.0.1"):
+        assert onion.ask("GET", "/metrics", host=host).status == 401
     assert onion.ask("GET", "/api/boxes").status == 401
     assert onion.ask("GET", "/", host="evil.example").status == 421
+
+
+def test_one_circuit_that_guesses_does_not_lock_out_the_others(onion):
+    def guess(client):
+        with onion.connect(client) as connection:
+            return connection.ask("POST", "/api/login", ("X-Farseed", "1"), body={"token": os.urandom(32).hex()}).status
+
+    assert [guess("guesser") for _ in range(11)] == [401] * 10 + [429]
+    assert guess("somebody-else") == 401
+    done = onion.home.run("user", "audit", "--json")
+    refused = [entry for entry in json.loads(done.stdout)["entries"] if entry["action"] == "login.throttled"]
+    assert len(refused) == 1 and re.fullmatch(r"onion circuit \d+", refused[0]["origin"]), refused
 
 
 def test_a_cross_site_websocket_through_the_onion_service(onion, cookie):

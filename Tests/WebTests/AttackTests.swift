@@ -256,20 +256,37 @@ import Testing
         #expect(census.admitConnection(from: "8.8.8.8", isShared: false))
     }
 
-    @Test("figures are for this machine and for the logged in, not for those a proxy or an onion service brings")
+    @Test("figures are for those who may look and for who has the token, whatever name or address they come by")
     func figures() async throws {
+        let token = MemoryLogins.secret()
         try await LiveServer.with {
             $0.allowedHosts = ["box.onion"]
-            $0.trustedProxies = ["127.0.0.1"]
+            $0.metricsToken = token
         } _: { live in
-            let local = try await live.request("GET", "/metrics")
-            #expect(local.status == 200 && local.body.contains("\nfarseed_fake 1\n"))
-            #expect(try await live.request("GET", "/metrics", [("x-forwarded-for", "9.9.9.9")]).status == 401)
             let client = try await live.connect()
-            #expect(try await client.request("GET", "/metrics", host: "box.onion").status == 401)
-            let cookie = try await live.login()
-            #expect(try await client.request("GET", "/metrics", host: "box.onion", [("cookie", cookie)]).status == 200)
+            for host in [live.host, "localhost", "127.0.0.1", "box.onion"] {
+                let fields: [[(String, String)]] = [
+                    [], [("x-forwarded-for", "127.0.0.1")], [("authorization", "Bearer")],
+                    [("authorization", "Bearer " + token.dropLast())], [("authorization", "Basic " + token)],
+                    [("authorization", "Bearer " + token), ("authorization", "Bearer " + token)],
+                ]
+                for fields in fields {
+                    let answer = try await client.request("GET", "/metrics", host: host, fields)
+                    #expect(answer.status == 401 && !answer.body.contains("farseed_"))
+                }
+                let right = ("authorization", "Bearer " + token)
+                let answer = try await client.request("GET", "/metrics", host: host, [right])
+                #expect(answer.status == 200 && answer.body.contains("\nfarseed_fake 1\n"))
+            }
+            let viewer = try await live.login(Account(name: "vera", role: .viewer))
+            #expect(try await client.request("GET", "/metrics", host: "box.onion", [("cookie", viewer)]).status == 200)
+            let guest = try await live.login(Account(name: "gil", role: .guest, labels: ["music"]))
+            #expect(try await client.request("GET", "/metrics", host: "box.onion", [("cookie", guest)]).status == 403)
             client.close()
+        }
+        try await LiveServer.with { live in
+            let answer = try await live.request("GET", "/metrics", [("authorization", "Bearer ")])
+            #expect(answer.status == 401)
         }
     }
 

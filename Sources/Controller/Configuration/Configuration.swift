@@ -35,6 +35,10 @@ struct Configuration: Sendable, Equatable {
         var certificateKey: String?
         /// Addresses of reverse proxies whose `X-Forwarded-*` headers are believed.
         var trustedProxies: [String] = []
+        /// Where tor brings the clients of an onion service; a TCP address of loopback.
+        var onionListen: SocketAddressText?
+        /// File with the token by which programs read `/metrics`; nil: only people who are logged in.
+        var metricsTokenFile: String?
     }
 
     /// How Tor is reached.

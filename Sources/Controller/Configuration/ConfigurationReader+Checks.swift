@@ -27,6 +27,10 @@ extension ConfigurationReader {
             && parts.fragment == nil && parts.user == nil
     }
 
+    static func isLoopback(_ text: String) -> Bool {
+        isNumericAddress(text) && (text == "::1" || text.hasPrefix("127."))
+    }
+
     static func isNumericAddress(_ text: String) -> Bool {
         var four = in_addr()
         var six = in6_addr()

@@ -108,7 +108,10 @@ struct ConfigurationReader {
         guard let web else { return }
         know(
             web,
-            ["listen", "allowed-hosts", "allowed-origins", "certificate", "certificate-key", "trusted-proxies"]
+            [
+                "listen", "allowed-hosts", "allowed-origins", "certificate", "certificate-key", "trusted-proxies",
+                "onion-listen", "metrics-token-file",
+            ]
         )
         if let listen = text(web, "listen") {
             if case .tcp(let host, let port) = SocketAddressText(listen) {
@@ -134,6 +137,18 @@ struct ConfigurationReader {
         for proxy in target.trustedProxies where !Self.isNumericAddress(proxy) {
             fault(web, "trusted-proxies", "\"\(visible(proxy))\" is no numeric address: write it as \"127.0.0.1\".")
         }
+        if let listen = text(web, "onion-listen") {
+            if let address = SocketAddressText(listen), case .tcp(let host, _) = address, Self.isLoopback(host) {
+                target.onionListen = address
+            } else {
+                fault(
+                    web,
+                    "onion-listen",
+                    "\"\(visible(listen))\" is no address of loopback: write it as \"127.0.0.1:8081\"."
+                )
+            }
+        }
+        target.metricsTokenFile = secret(web, "metrics-token-file")
         target.certificate = existing(web, "certificate")
         target.certificateKey = secret(web, "certificate-key")
         if (target.certificate == nil) != (target.certificateKey == nil),

@@ -28,6 +28,8 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     let audit = AuditLog(ledger: ledger, logger: logger)
     let logins = StoredLogins(ledger: ledger, audit: audit)
     let workers = try WorkerCredentials.read(configuration.workers)
+    var server = configuration.web.server
+    server.metricsToken = try configuration.web.metricsTokenFile.map { try SecretFile.read($0, of: "/metrics") }
     let realm = Realm(group: group, logins: logins, workers: workers, logger: logger)
     let publisher = Publisher(realm: realm)
     let tor = try TunnelSetup.tor(configuration, group: group, logger: logger)
@@ -50,7 +52,7 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     try await jobs.offer(mirrors.map(\.name))
 
     let web = try WebServer(
-        configuration: configuration.web.server,
+        configuration: server,
         group: group,
         realm: realm,
         logins: logins,
@@ -109,13 +111,16 @@ enum Owner {
 
 extension Configuration.Web {
     var server: WebConfiguration {
-        WebConfiguration(
+        var onion: (host: String, port: Int)?
+        if case .tcp(let host, let port) = onionListen { onion = (host, port) }
+        return WebConfiguration(
             host: host,
             port: port,
             allowedHosts: allowedHosts,
             allowedOrigins: allowedOrigins,
             trustedProxies: trustedProxies,
-            tls: certificate.map { .init(certificateFile: $0, keyFile: certificateKey ?? $0) }
+            tls: certificate.map { .init(certificateFile: $0, keyFile: certificateKey ?? $0) },
+            onion: onion
         )
     }
 }

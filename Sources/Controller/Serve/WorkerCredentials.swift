@@ -1,13 +1,7 @@
 /// From the configuration's workers to those that the realm lets in: reads their secrets.
-import Foundation
-import Seedbox
 import Web
 
 enum WorkerCredentials {
-    /// A secret that can be guessed would be tried out by whoever reaches the websocket.
-    static let shortestSecret = 16
-    static let longestSecret = 1_024
-
     static func read(_ workers: [Configuration.Worker]) throws -> [Worker] {
         try workers.map { worker in
             Worker(
@@ -30,26 +24,7 @@ enum WorkerCredentials {
                 }
             )
         case .secretFile(let path):
-            guard
-                let data = try? FileHandle(forReadingFrom: URL(filePath: path)).read(upToCount: longestSecret + 2)
-                    ?? Data(),
-                let text = String(data: data, encoding: .utf8)
-            else {
-                throw Problem(
-                    .secretUnreadable,
-                    "The secret of the worker \(worker.name), \(visible(path)), cannot be read as text. Correct its path "
-                        + "or its permissions."
-                )
-            }
-            let secret = Array(text.trimmingCharacters(in: .newlines).utf8)
-            guard (shortestSecret...longestSecret).contains(secret.count) else {
-                throw Problem(
-                    .configurationInvalid,
-                    "The secret of the worker \(worker.name), \(visible(path)), has \(secret.count) bytes; it takes "
-                        + "\(shortestSecret) to \(longestSecret). Make one by: openssl rand -hex 32"
-                )
-            }
-            return .secret(secret)
+            return .secret(Array(try SecretFile.read(path, of: "the worker \(worker.name)").utf8))
         }
     }
 }

@@ -99,8 +99,6 @@ struct Admission: Sendable {
         address == "127.0.0.1" || address == "::1" || address.isEmpty || proxies.contains(address)
     }
 
-    static func isLoopbackName(_ host: String) -> Bool { loopbackNames.contains(withoutPort(host.lowercased())) }
-
     private static func withoutPort(_ host: String) -> String {
         guard let colon = host.lastIndex(of: ":"), !host[colon...].contains("]"),
             host[host.index(after: colon)...].utf8.allSatisfy({ (0x30...0x39).contains($0) })

@@ -1,4 +1,5 @@
 /// Every path that HTTP has here (`Docs/Subscriptions.md`, "HTTP"), and nothing else.
+import Crypto
 import HTTPTypes
 import Hummingbird
 import Logging
@@ -7,11 +8,14 @@ import Notation
 
 /// What a request brings besides itself.
 struct RequestSource: InitializableFromSource {
-    /// The address at the other end of the connection.
+    /// Who is at the other end of the connection whose requests this task answers.
+    @TaskLocal static var connection = ""
+
+    /// The address at the other end of the connection, or what stands for it.
     let peer: String
 
     init(source: ApplicationRequestContextSource) {
-        peer = source.channel.remoteAddress?.ipAddress ?? ""
+        peer = Self.connection
     }
 }
 
@@ -22,6 +26,8 @@ struct Routes: HTTPResponder {
     let limits: WebConfiguration.Limits
     let securityFields: [(name: String, value: String)]
     let files: PageFiles
+    /// Of the token for `/metrics`; comparing digests takes no time that depends on the secret.
+    let metricsToken: SHA256.Digest?
     let api: any WebAPI
     let logins: any LoginKeeper
     let throttle: LoginThrottle
@@ -33,7 +39,6 @@ struct Routes: HTTPResponder {
     /// What a handler knows of its request.
     private struct Caller {
         var client: String
-        var isDirect: Bool
         var isSecure: Bool
         var cookie: String?
         var login: Login?
@@ -78,11 +83,8 @@ struct Routes: HTTPResponder {
             return Self.plain(.ok, "ok")
         case "/metrics":
             guard isGet else { throw Self.wrongMethod("GET, HEAD") }
-            // A peer on loopback may be an onion service or a proxy that brings strangers; those ask for other names.
-            let isLocal =
-                caller.isDirect && admission.isShared(context.peer)
-                && Admission.isLoopbackName(request.head.authority ?? "")
-            guard isLocal || caller.login != nil else { throw Self.unknown }
+            // Not for whoever comes from loopback: an onion service or a proxy brings strangers from there.
+            if !hasMetricsToken(request) { try Self.demandViewer(caller) }
             return Self.plain(.ok, await metrics())
         case WebServer.socketPath:
             throw Refusal(
@@ -122,9 +124,9 @@ struct Routes: HTTPResponder {
 
     private func login(_ request: Request, _ caller: Caller) async throws -> Response {
         guard throttle.begin(caller.client) else {
+            logins.note(.throttled(client: caller.client))
             throw Refusal(
                 status: 429,
-            logins.note(.throttled(client: caller.client))
                 sentence: "Too many logins failed from this address. Wait a minute.",
                 fields: ["retry-after": "60"]
             )
@@ -203,12 +205,17 @@ struct Routes: HTTPResponder {
         if let cookie { login = try await logins.login(cookie: cookie) }
         return Caller(
             client: client,
-            isDirect: request.headers[Self.forwardedFor] == nil,
             isSecure: isSecure,
             cookie: cookie,
             login: login,
             origin: request.headers[.origin]
         )
+    }
+
+    private func hasMetricsToken(_ request: Request) -> Bool {
+        let fields = request.headers[values: .authorization]
+        guard let metricsToken, fields.count == 1, fields[0].hasPrefix(Self.bearer) else { return false }
+        return SHA256.hash(data: Array(fields[0].utf8.dropFirst(Self.bearer.utf8.count))) == metricsToken
     }
 
     private static func demandLogin(_ caller: Caller) throws -> Login {
@@ -219,7 +226,7 @@ struct Routes: HTTPResponder {
     /// What tells of all torrents is not for guests, who see those of their labels only.
     private static func demandViewer(_ caller: Caller) throws {
         guard try demandLogin(caller).account.role != .guest else {
-            throw Refusal(status: 403, sentence: "Guests see the torrents of their labels on the page only.")
+            throw Refusal(status: 403, sentence: "Guests see the torrents of their labels only, and on the page.")
         }
     }
 
@@ -240,6 +247,7 @@ struct Routes: HTTPResponder {
     }
 
     private static let unknown = Refusal(status: 401, sentence: "Nobody is logged in. Log in at /.")
+    private static let bearer = "Bearer "
     private static let farseed = HTTPField.Name("x-farseed")!
     private static let fetchSite = HTTPField.Name("sec-fetch-site")!
     private static let forwardedFor = HTTPField.Name("x-forwarded-for")!

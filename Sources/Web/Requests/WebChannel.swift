@@ -15,7 +15,7 @@ struct WebChannel: ServerChildChannel, HTTPChannelHandler {
     }
 
     enum Way: Sendable {
-        case http(NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>)
+        case http(NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>, peer: String)
         /// Everything happens in its handler; nothing is to be awaited.
         case socket
     }
@@ -26,6 +26,8 @@ struct WebChannel: ServerChildChannel, HTTPChannelHandler {
         var limits: WebConfiguration.Limits
         var census: Census
         var tls: TLSFiles?
+        /// Whether tor brings the connections, each with a line that tells its circuit.
+        var isOnion: Bool
         var socketPath: String
         var subprotocols: [String]
         var securityFields: [(name: String, value: String)]
@@ -39,20 +41,31 @@ struct WebChannel: ServerChildChannel, HTTPChannelHandler {
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         let promise = channel.eventLoop.makePromise(of: Way.self)
         let value = channel.eventLoop.makeSucceededFuture(Value(channel: channel, way: promise.futureResult))
-        let peer = channel.remoteAddress?.ipAddress ?? ""
-        guard rules.census.admitConnection(from: peer, isShared: rules.admission.isShared(peer)) else {
-            promise.fail(ChannelError.ioOnClosedChannel)
-            return channel.close().flatMap { value }
-        }
-        let census = rules.census
-        channel.closeFuture.whenComplete { _ in census.connectionClosed(from: peer) }
         do {
-            try configure(channel, peer: peer, promise)
+            if rules.isOnion {
+                let line = CircuitLine(
+                    within: rules.limits.headWithin,
+                    entered: { try enter(channel, peer: $0, promise) },
+                    ended: { promise.fail(ChannelError.eof) }
+                )
+                try channel.pipeline.syncOperations.addHandler(line)
+            } else {
+                try enter(channel, peer: channel.remoteAddress?.ipAddress ?? "", promise)
+            }
         } catch {
             promise.fail(error)
             channel.close(promise: nil)
         }
         return value
+    }
+
+    private func enter(_ channel: any Channel, peer: String, _ promise: EventLoopPromise<Way>) throws {
+        guard rules.census.admitConnection(from: peer, isShared: rules.admission.isShared(peer)) else {
+            throw ChannelError.ioOnClosedChannel
+        }
+        let census = rules.census
+        channel.closeFuture.whenComplete { _ in census.connectionClosed(from: peer) }
+        try configure(channel, peer: peer, promise)
     }
 
     func handle(value: Value, logger: Logger) async {
@@ -61,8 +74,8 @@ struct WebChannel: ServerChildChannel, HTTPChannelHandler {
         } onCancel: {
             value.channel.close(promise: nil)
         }
-        guard case .http(let channel) = way else { return }
-        await handleHTTP(asyncChannel: channel, logger: logger)
+        guard case .http(let channel, let peer) = way else { return }
+        await RequestSource.$connection.withValue(peer) { await handleHTTP(asyncChannel: channel, logger: logger) }
     }
 
     private func configure(_ channel: any Channel, peer: String, _ promise: EventLoopPromise<Way>) throws {
@@ -90,7 +103,7 @@ struct WebChannel: ServerChildChannel, HTTPChannelHandler {
                     wrappingChannelSynchronously: channel,
                     configuration: .init(isOutboundHalfClosureEnabled: true)
                 )
-                promise.succeed(.http(wrapped))
+                promise.succeed(.http(wrapped, peer: peer))
             },
             makeSocket: { opening in
                 guard rules.census.admitSocket() else { return nil }

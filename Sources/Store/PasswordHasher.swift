@@ -11,6 +11,9 @@ final class PasswordHasher: Sendable {
     /// Log-ins that may wait; the next one is refused at once.
     private static let waiting = 128
 
+    /// How much nicer its threads are than the program.
+    private static let nicer: Int32 = 10
+
     private enum Turn {
         case now, later, never
     }
@@ -68,8 +71,9 @@ final class PasswordHasher: Sendable {
     /// A thread for as long as there is work: cheap beside a hash, and its low priority is nobody else's.
     private func start(_ first: @escaping @Sendable () -> Void) {
         Thread.detachNewThread {
-            // On Linux 0 is this thread, which has a nice value of its own; event loops go first.
-            _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
+            // On Linux 0 is this thread, which has a nice value of its own; event loops go first, however nice they are.
+            let thread = __priority_which_t(PRIO_PROCESS.rawValue)
+            _ = setpriority(thread, 0, min(getpriority(thread, 0) + Self.nicer, 19))
             var task = first
             while true {
                 task()

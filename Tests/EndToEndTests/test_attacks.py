@@ -22,7 +22,7 @@ from rawweb import (ABORT, AUTHENTICATE, CALL, CHALLENGE, ERROR, EVENT, GOODBYE,
 #: How often a hundred sockets use one ticket at once.
 ROUNDS = int(os.environ.get("FARSEED_TICKET_ROUNDS", "100"))
 #: The limits of Sources/Web/WebConfiguration.swift that are reached here; times in seconds.
-UNAUTHENTICATED, PER_ADDRESS, FAILED_LOGINS = 256, 64, 10
+UNAUTHENTICATED, PER_ADDRESS, PER_USER, FAILED_LOGINS = 256, 64, 256, 10
 HEAD_WITHIN, BODY_WITHIN, WELCOME_WITHIN = 10, 15, 10
 GREETING_BYTES, MESSAGE_BYTES, DEPTH, ELEMENTS = 8_192, 1 << 20, 32, 100_000
 #: What a deadline may be late by on a busy machine.
@@ -759,6 +759,24 @@ def test_unauthenticated_sockets_are_limited(controller, cookie):
             assert socket.connection.ended(began + WELCOME_WITHIN + LATE - time.monotonic()) is not None
     with controller.session(cookie):
         pass
+
+
+def test_websockets_of_one_user_are_limited(controller):
+    controller.add_user("many", "viewer")
+    cookie = controller.login("many")
+    with contextlib.ExitStack() as stack:
+        for _ in range(PER_USER):
+            stack.enter_context(controller.session(cookie, "many"))
+        refused, code = controller.refusal("many", controller.ticket(cookie, controller.origin), controller.origin)
+        assert refused[0] == ABORT and code == 1000, refused
+        with controller.session(controller.login()):
+            pass
+
+    def joins():
+        with controller.open(origin=controller.origin) as socket:
+            return socket.join("many", controller.ticket(cookie, controller.origin))[0] == WELCOME
+
+    wait_for("room for the user", joins, LATE)
 
 
 def test_connections_of_one_address_are_limited(controller, cookie):

@@ -265,10 +265,7 @@ private final class Counter: Sendable {
     @Test("the page's files come with a tag, and not again while it fits")
     func tags() async throws {
         try await LiveServer.with { live in
-            for path in [
-                "/", "/style.css", "/main.js", "/feed.js", "/hub.js", "/shared.js", "/wamp.js", "/table.js",
-                "/format.js", "/icon.svg",
-            ] {
+            for path in PageFiles().paths {
                 let answer = try await live.request("GET", path)
                 #expect(answer.status == 200 && !answer.body.isEmpty)
                 let tag = try #require(answer.fields["etag"])

@@ -1,4 +1,4 @@
-/// The outbox over WAMP: the topic `farseed.jobs`, and the verbs that a page may call.
+/// The outbox over WAMP: the topic `farseed.jobs`, the verbs that a page may call, and taking jobs back.
 import Jobs
 import Notation
 import Seedbox
@@ -31,14 +31,23 @@ final class JobNews: Service {
         for box in boxes {
             for verb in JobDesk.verbs {
                 realm.register("farseed.\(box).\(verb)") { [outbox] call in
-                    do {
-                        return try await Self.submit(verb, to: box, call, outbox).summary
-                    } catch let problem as Problem {
-                        throw RealmError(code: problem.code.rawValue, message: problem.message)
-                    }
+                    try await RealmError.telling { try await Self.submit(verb, to: box, call, outbox).summary }
                 }
             }
         }
+        realm.register("farseed.job.cancel") { [outbox] call in
+            try await RealmError.telling { try await outbox.cancel(Self.id(call), by: call.caller.authid).summary }
+        }
+        realm.register("farseed.job.undo") { [outbox] call in
+            try await RealmError.telling {
+                try await outbox.undo(Self.id(call), who: call.caller.authid, origin: call.client).summary
+            }
+        }
+    }
+
+    private static func id(_ call: RealmCall) throws -> Int64 {
+        guard let id = call.payload.kwargs["id"]?.int else { throw Problem(.badRequest, "`id` is a job's number.") }
+        return id
     }
 
     private static func submit(_ verb: String, to box: String, _ call: RealmCall, _ outbox: Outbox) async throws -> Job

@@ -50,6 +50,7 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     let outbox = Outbox(queue: StoreQueue(ledger), executor: AgentExecutor(boxes: boxes), logger: logger)
     let jobs = JobNews(outbox: outbox, realm: realm)
     try await jobs.offer(mirrors.map(\.name))
+    DetailDesk(boxes: boxes).offer(to: realm)
 
     let web = try WebServer(
         configuration: server,

@@ -1,41 +1,25 @@
 // What the page knows: keeps one WAMP session, follows the boxes' topics, and tells of every change. Runs in the page or,
 // for all tabs together, in a shared worker.
 
-import { Wamp } from "./wamp.js";
+import { receive } from "./delta.js";
+import { post } from "./post.js";
+import { Wamp, WampError } from "./wamp.js";
 
 /** Waits between attempts, in milliseconds: doubled each time, with jitter. */
 const firstWait = 500, longestWait = 20_000;
 
-/** Sends a request that changes something; the header field is one that no foreign page can send. */
-export function post(path, body) {
-  return fetch(path, {
-    method: "POST",
-    headers: { "X-Farseed": "1", ...(body ? { "Content-Type": "application/json" } : {}) },
-    body: body ? JSON.stringify(body) : undefined,
-  });
-}
-
-/** Applies a delta to the torrents it follows on. */
-export function apply(torrents, changed, removed) {
-  for (const hash of removed) torrents.delete(hash);
-  for (const [hash, fields] of Object.entries(changed)) {
-    const torrent = torrents.get(hash);
-    if (!torrent) {
-      torrents.set(hash, fields);
-      continue;
-    }
-    for (const [field, value] of Object.entries(fields)) {
-      if (value === null) delete torrent[field]; else torrent[field] = value;
-    }
-  }
-}
+/** Newest jobs that are kept; older ones are asked for by `farseed jobs`. */
+const mostJobs = 200;
 
 export class Feed extends EventTarget {
   /** `login`: nobody is logged in; `down`: no session now; `up`: there is one. */
   state = "down";
-  /** By name: `{ torrents: Map, epoch, seq, link, dataAt }`. */
+  /** By name: `{ torrents: Map, epoch, seq, link, host, dataAt }`. */
   boxes = new Map();
-  user = null;
+  /** By number, as `farseed.jobs` tells them. */
+  jobs = new Map();
+  /** Of who is logged in; what it may do is decided by the server. */
+  role = null;
   /** The server's clock less ours, in milliseconds. */
   clockOffset = 0;
 
@@ -46,6 +30,12 @@ export class Feed extends EventTarget {
 
   start() {
     this.#connect();
+  }
+
+  /** Nobody looks any more. */
+  stop() {
+    this.#leave();
+    this.#set("down");
   }
 
   /** Somebody looks, or the network is back: a wait under way ends now. */
@@ -64,7 +54,20 @@ export class Feed extends EventTarget {
   async logout() {
     await post("/api/logout").catch(() => {});
     this.#leave();
+    this.#forget();
+  }
+
+  /** Calls a procedure; resolves to the result's keyword arguments. */
+  async call(procedure, kwargs) {
+    if (!this.#wamp) throw new WampError("farseed.connection", "There is no connection to Farseed at home now.");
+    return this.#wamp.call(procedure, kwargs);
+  }
+
+  /** Nobody is logged in: what a login saw does not outlast it. */
+  #forget() {
     this.boxes.clear();
+    this.jobs.clear();
+    this.role = null;
     this.#set("login");
   }
 
@@ -99,13 +102,13 @@ export class Feed extends EventTarget {
       const response = await post("/api/ticket");
       if (!isCurrent()) return;
       if (response.status === 401) {
-        this.#set("login");
+        this.#forget();
         return;
       }
       if (!response.ok) throw new Error(`The server answered ${response.status}.`);
       const date = Date.parse(response.headers.get("date") ?? "");
       if (!isNaN(date)) this.clockOffset = date + 500 - Date.now();
-      const { ticket, user } = await response.json();
+      const { ticket, user, role } = await response.json();
       const wamp = await Wamp.open({
         url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`,
         realm: "farseed", user, ticket,
@@ -116,11 +119,13 @@ export class Feed extends EventTarget {
         return;
       }
       this.#wamp = wamp;
-      this.user = user;
+      this.role = role;
       const { boxes } = await wamp.call("farseed.boxes");
       if (!isCurrent()) return;
       this.#know(boxes.map((box) => box.name));
-      await Promise.all(boxes.flatMap((box) => this.#follow(wamp, box, isCurrent)));
+      await Promise.all([
+        ...boxes.flatMap((box) => this.#follow(wamp, box, isCurrent)), this.#followJobs(wamp, isCurrent),
+      ]);
       if (!isCurrent()) return;
       this.#wait = firstWait;
       this.#set("up");
@@ -143,7 +148,7 @@ export class Feed extends EventTarget {
     for (const name of this.boxes.keys()) if (!names.includes(name)) this.boxes.delete(name);
     for (const name of names) {
       if (!this.boxes.has(name)) {
-        this.boxes.set(name, { name, torrents: new Map(), epoch: null, seq: null, link: null, dataAt: null, isSyncing: false });
+        this.boxes.set(name, { name, torrents: new Map(), epoch: null, seq: null, link: null, host: null, dataAt: null, isSyncing: false });
       }
     }
     this.dispatchEvent(new Event("boxes"));
@@ -154,11 +159,9 @@ export class Feed extends EventTarget {
     // What is shown stays until the new session's first state; deltas mean nothing before it.
     box.epoch = box.seq = null;
     box.isSyncing = false;
-    // What this account may not see stays empty; only a lost connection ends the session.
-    const tolerate = (error) => { if (error.uri === "farseed.connection") throw error; };
     return [
-      wamp.subscribe(torrents, (event, details) => {
-        if (isCurrent()) this.#torrents(wamp, box, event, details);
+      wamp.subscribe(torrents, (event) => {
+        if (isCurrent()) this.#torrents(wamp, box, event);
       }),
       wamp.subscribe(`farseed.link.${name}`, (link) => {
         if (!isCurrent()) return;
@@ -166,30 +169,37 @@ export class Feed extends EventTarget {
         if (link.data_at) box.dataAt = Math.max(box.dataAt ?? 0, link.data_at);
         this.#tell("link", { box });
       }),
+      wamp.subscribe(`farseed.${name}.host`, ({ figures }) => {
+        if (!isCurrent()) return;
+        box.host = figures;
+        this.#tell("host", { box });
+      }),
     ].map((promise) => promise.catch(tolerate));
   }
 
-  #torrents(wamp, box, event, details) {
-    if (event.full) {
-      if (box.epoch === event.epoch && box.seq !== null && event.seq < box.seq) return;
-      box.isSyncing = false;
-      box.torrents = new Map(Object.entries(event.full));
-      box.epoch = event.epoch;
-      box.seq = event.seq;
-      this.#tell("torrents", { box, isFull: true, changed: null, removed: null });
-      return;
+  #followJobs(wamp, isCurrent) {
+    return wamp.subscribe("farseed.jobs", ({ jobs }, { retained }) => {
+      if (!isCurrent()) return;
+      if (retained) this.jobs.clear();
+      for (const job of jobs) this.jobs.set(job.id, job);
+      const surplus = [...this.jobs.keys()].sort((a, b) => a - b).slice(0, -mostJobs);
+      for (const id of surplus) this.jobs.delete(id);
+      this.#tell("jobs", { jobs, isFull: Boolean(retained) });
+    }).catch(tolerate);
+  }
+
+  #torrents(wamp, box, event) {
+    switch (receive(box, event)) {
+      case "full":
+        box.isSyncing = false;
+        this.#tell("torrents", { box, isFull: true, changed: {}, removed: [] });
+        break;
+      case "delta":
+        box.dataAt = Date.now() + this.clockOffset;
+        this.#tell("torrents", { box, isFull: false, changed: event.set ?? {}, removed: event.del ?? [] });
+        break;
+      case "gap": this.#sync(wamp, box); break;
     }
-    // A state may already hold what only now comes as a delta.
-    if (event.epoch === box.epoch && event.seq <= box.seq) return;
-    if (event.epoch !== box.epoch || event.seq !== box.seq + 1) {
-      this.#sync(wamp, box);
-      return;
-    }
-    box.seq = event.seq;
-    box.dataAt = Date.now() + this.clockOffset;
-    const changed = event.set ?? {}, removed = event.del ?? [];
-    apply(box.torrents, changed, removed);
-    this.#tell("torrents", { box, isFull: false, changed, removed });
   }
 
   /** A delta is missing: asks for everything, once at a time. */
@@ -198,7 +208,7 @@ export class Feed extends EventTarget {
     box.isSyncing = true;
     try {
       const state = await wamp.call(`farseed.${box.name}.sync`);
-      if (this.#wamp === wamp && box.isSyncing) this.#torrents(wamp, box, state, {});
+      if (this.#wamp === wamp && box.isSyncing) this.#torrents(wamp, box, state);
     } catch {
       if (this.#wamp === wamp) this.#lost();
     } finally {
@@ -209,4 +219,9 @@ export class Feed extends EventTarget {
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
+}
+
+/** What this account may not see stays empty; only a lost connection ends the session. */
+function tolerate(error) {
+  if (error.uri === "farseed.connection") throw error;
 }

@@ -1,64 +1,72 @@
-// The status page: joins the feed to what is seen.
+// The status page: joins the feed to what is seen and to what is asked for.
 
-import { bytes, duration, rate, visible } from "./format.js";
-import { post } from "./feed.js";
+import { Actions } from "./actions.js";
+import { AddDialog } from "./add.js";
+import { Details } from "./details.js";
+import { $, make, put } from "./dom.js";
+import { EditDialog } from "./edit.js";
+import { rate } from "./format.js";
+import { Jobs } from "./jobs.js";
+import { listen } from "./keys.js";
+import { showAge, showLink } from "./link.js";
+import { listenForLogins, loginByLink } from "./login.js";
+import { Outbox } from "./outbox.js";
+import { RemoveDialog } from "./remove.js";
+import { settings } from "./settings.js";
 import { makeFeed } from "./shared.js";
-import { Table, columns, groups } from "./table.js";
+import { Table } from "./table.js";
+import { connectTools, showDisk, showTotals } from "./tools.js";
 
 const root = document.documentElement;
-const $ = (selector) => document.querySelector(selector);
-const feed = makeFeed();
-const table = new Table($("#torrents"));
-
-/** Kept in this browser only: nothing but how the table is looked at. */
-const settings = {
-  get(name) { try { return localStorage.getItem(`farseed.${name}`); } catch { return null; } },
-  set(name, value) { try { localStorage.setItem(`farseed.${name}`, value); } catch { /* A private window. */ } },
-};
+const feed = await makeFeed();
 
 let selected = settings.get("box");
 const box = () => feed.boxes.get(selected);
+const mayChange = () => root.dataset.may === "change";
 
-// Logging in
+const table = new Table($("#torrents"));
+const outbox = new Outbox(feed);
+const jobs = new Jobs(feed, outbox);
+const edit = new EditDialog(outbox);
+const removal = new RemoveDialog(outbox);
+const details = new Details({
+  feed, box,
+  fileChange(hash, index, wish) {
+    const change = wish === "skip" ? { unwanted: [index] } : { wanted: [index], [wish]: [index] };
+    outbox.submit(box().name, "torrent.set", { hashes: [hash], ...change }, `Change a file's priority to ${wish}`);
+  },
+});
+const open = (hash) => { if (feed.role !== "guest") details.open(hash); };
+const actions = new Actions({
+  box, outbox, open, selection: table.selection,
+  edit: (targets) => edit.ask(box(), targets),
+  remove: (targets) => removal.ask(box(), targets),
+});
+new AddDialog({ box, outbox, mayAdd: () => mayChange() && Boolean(box()) });
 
-async function loginByLink() {
-  const match = /^#login=([\w-]+)$/.exec(location.hash);
-  if (!match) return false;
-  // Out of the address bar and the history before anything else happens.
-  history.replaceState(null, "", location.pathname);
-  try {
-    const response = await post("/api/login", { token: match[1] });
-    if (!response.ok) $("#login-problem").textContent = await response.text();
-    return response.ok;
-  } catch {
-    $("#login-problem").textContent = "The server did not answer. Open the link again.";
-    return false;
-  }
-}
-
-$("#login-form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const form = event.currentTarget;
-  const problem = $("#login-problem");
-  problem.textContent = "";
-  try {
-    const response = await post("/api/login", { user: form.user.value, password: form.password.value });
-    if (!response.ok) {
-      problem.textContent = await response.text();
-      return;
-    }
-    form.reset();
-    feed.restart();
-  } catch {
-    problem.textContent = "The server did not answer. Try again.";
-  }
+listen(table, {
+  open,
+  remove() { if (mayChange()) removal.ask(box(), actions.targets); },
+  back() {
+    if (jobs.isOpen) jobs.toggle();
+    else if (!details.close() && table.selection.chosen.size > 0) table.selection.only(null);
+    else return false;
+    return true;
+  },
 });
 
-addEventListener("hashchange", async () => {
-  if (await loginByLink()) feed.restart();
-});
-
-$("#logout").addEventListener("click", () => feed.logout());
+table.onOpen = open;
+table.onSelection = () => {
+  actions.show(mayChange());
+  // Open details follow the keys.
+  if (details.hash !== null && table.selection.active) details.open(table.selection.active);
+};
+table.onShown = () => {
+  showTotals(table.order);
+  showEmpty();
+  actions.show(mayChange());
+};
+connectTools(table);
 
 // The state of all
 
@@ -75,8 +83,14 @@ function showState() {
     state = "stale";
   }
   root.dataset.state = state;
+  root.dataset.may = feed.role === "owner" || feed.role === "operator" ? "change" : "look";
+  $("#add").hidden = !mayChange();
   // What a login saw does not stay in the document after it.
-  if (state === "login") table.replace(new Map());
+  if (state === "login") {
+    details.close();
+    for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+    table.replace(new Map());
+  }
   $("#login").hidden = state !== "login";
   $("#status").hidden = state === "login";
   $("#logout").hidden = state === "login";
@@ -86,6 +100,7 @@ function showState() {
   };
   put($("#state"), words[state]);
   document.title = state === "live" && current ? `${title(current)}Farseed` : "Farseed";
+  actions.show(mayChange());
   showEmpty();
 }
 
@@ -100,10 +115,6 @@ function title(current) {
   return down > 0 ? `↓ ${rate(down)} · ` : "";
 }
 
-function put(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
 function showEmpty() {
   const current = box();
   const empty = $("#empty");
@@ -112,8 +123,8 @@ function showEmpty() {
   } else if (!hasData(current)) {
     put(empty, "No data yet. The line above shows how far the way to the seedbox is open.");
   } else if (current.torrents.size === 0) {
-    put(empty, "There are no torrents on this seedbox.");
-  } else if (shownCount === 0) {
+    put(empty, `There are no torrents on this seedbox.${mayChange() ? " Drop a .torrent file or a magnet link here to add one." : ""}`);
+  } else if (table.order.list.length === 0) {
     put(empty, "No torrent matches the filter.");
   } else {
     put(empty, "");
@@ -121,48 +132,7 @@ function showEmpty() {
   empty.hidden = empty.textContent === "";
 }
 
-// The link line
-
-function showLink() {
-  const link = box()?.link;
-  for (const item of $("#link").children) {
-    const hop = link?.hops?.find((hop) => hop.hop === item.dataset.hop);
-    const state = feed.state === "up" ? hop?.state ?? "unknown" : "unknown";
-    if (item.dataset.state !== state) item.dataset.state = state;
-    const detail = feed.state === "up" ? visible(hop?.detail ?? "") : "";
-    put(item.querySelector(".detail"), detail);
-    item.title = detail;
-  }
-  const problem = $("#problem");
-  const shown = feed.state === "down" && feed.boxes.size > 0
-    ? { code: "controller-lost", message: "The connection to Farseed at home is lost. What is shown is what was last known; it is tried again." }
-    : feed.state === "up" ? link?.problem : null;
-  problem.hidden = !shown;
-  put(problem, shown ? visible(shown.message) : "");
-  if (shown) problem.dataset.code = shown.code; else delete problem.dataset.code;
-  put($("#rtt"), typeof link?.rtt_ms === "number" && feed.state === "up" && isUp(link, "agent") ? `${link.rtt_ms} ms` : "–");
-}
-
-function isUp(link, name) {
-  return link.hops?.some((hop) => hop.hop === name && hop.state === "up") ?? false;
-}
-
-function showAge() {
-  const at = box()?.dataAt;
-  const age = $("#age");
-  if (!at) {
-    put(age, "–");
-    put($("#age-text"), "");
-    delete age.dataset.seconds;
-    return;
-  }
-  const seconds = Math.max(0, Math.round((Date.now() + feed.clockOffset - at) / 1000));
-  age.dataset.seconds = String(seconds);
-  put(age, String(seconds));
-  put($("#age-text"), seconds < 120 ? " s" : ` s = ${duration(seconds)}`);
-}
-
-// Boxes, tools, totals
+// Boxes
 
 function showBoxes() {
   const names = [...feed.boxes.keys()];
@@ -170,11 +140,7 @@ function showBoxes() {
   const nav = $("#boxes");
   nav.hidden = names.length < 2;
   nav.replaceChildren(...names.map((name) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.dataset.box = name;
-    button.textContent = name;
-    button.setAttribute("aria-pressed", String(name === selected));
+    const button = make("button", { type: "button", textContent: name, data: { box: name }, "aria-pressed": String(name === selected) });
     button.addEventListener("click", () => select(name));
     return button;
   }));
@@ -185,91 +151,50 @@ function select(name) {
   selected = name;
   settings.set("box", name);
   for (const button of $("#boxes").children) button.setAttribute("aria-pressed", String(button.dataset.box === name));
+  details.close();
   showBox();
 }
 
 function showBox() {
   table.replace(box()?.torrents ?? new Map());
-  showLink();
-  showAge();
+  if (details.hash !== null) details.showFacts();
+  showLink(feed, box());
+  showDisk(box()?.host);
+  showAge(feed, box());
   showState();
 }
-
-let shownCount = 0;
-table.onTotals = ({ count, all, size, down, up }) => {
-  shownCount = count;
-  put($("[data-total=count]"), count === all ? String(count) : `${count} of ${all}`);
-  put($("[data-total=size]"), bytes(size));
-  put($("[data-total=down]"), rate(down) || "0");
-  put($("[data-total=up]"), rate(up) || "0");
-  showEmpty();
-};
-
-$("#filter").addEventListener("input", (event) => table.filter(event.target.value));
-
-const sorts = $("#sort");
-for (const column of columns) {
-  for (const direction of [column.first, -column.first]) {
-    const option = document.createElement("option");
-    option.value = `${column.field} ${direction}`;
-    option.textContent = `${column.title} ${direction > 0 ? "↑" : "↓"}`;
-    sorts.append(option);
-  }
-}
-sorts.addEventListener("change", () => {
-  const [field, direction] = sorts.value.split(" ");
-  table.sort(field, Number(direction));
-});
-table.onSort = (field, direction) => {
-  sorts.value = `${field} ${direction}`;
-  settings.set("sort", sorts.value);
-};
-const [sortField, sortDirection] = (settings.get("sort") ?? "name 1").split(" ");
-table.sort(sortField, Number(sortDirection) === -1 ? -1 : 1);
-
-for (const group of groups) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = group.name;
-  button.dataset.group = group.name;
-  button.setAttribute("aria-pressed", String(group === groups[0]));
-  button.addEventListener("click", () => {
-    for (const other of $("#groups").children) other.setAttribute("aria-pressed", String(other === button));
-    table.group(group.name);
-  });
-  $("#groups").append(button);
-}
-
-addEventListener("keydown", (event) => {
-  if (event.key === "/" && !event.ctrlKey && !event.metaKey && !/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) {
-    event.preventDefault();
-    $("#filter").focus();
-  } else if (event.key === "Escape" && event.target === $("#filter")) {
-    event.target.value = "";
-    table.filter("");
-  }
-});
 
 // The feed
 
-feed.addEventListener("state", () => { showLink(); showState(); });
+feed.addEventListener("state", () => {
+  showLink(feed, box());
+  showState();
+});
 feed.addEventListener("boxes", showBoxes);
 feed.addEventListener("link", ({ detail }) => {
   if (detail.box !== box()) return;
-  showLink();
-  showAge();
+  const wasLive = root.dataset.state === "live";
+  showLink(feed, box());
+  showAge(feed, box());
+  showState();
+  if (!wasLive && root.dataset.state === "live") details.changed();
+});
+feed.addEventListener("host", ({ detail }) => { if (detail.box === box()) showDisk(detail.box.host); });
+feed.addEventListener("torrents", ({ detail: { box: changedBox, isFull, changed, removed } }) => {
+  if (changedBox !== box()) return;
+  if (isFull) table.replace(changedBox.torrents); else table.update(changed, removed);
+  if (details.hash !== null && (isFull || details.hash in changed || removed.includes(details.hash))) details.changed();
+  showAge(feed, box());
   showState();
 });
-feed.addEventListener("torrents", ({ detail }) => {
-  if (detail.box !== box()) return;
-  if (detail.isFull) table.replace(detail.box.torrents); else table.update(detail.changed, detail.removed);
-  showAge();
-  showState();
+feed.addEventListener("jobs", ({ detail }) => {
+  if (!detail.isFull && detail.jobs.some((job) => job.ended && job.hashes.includes(details.hash))) details.changed();
 });
-setInterval(showAge, 1000);
+setInterval(() => showAge(feed, box()), 1000);
 addEventListener("online", () => feed.wake());
 document.addEventListener("visibilitychange", () => { if (!document.hidden) feed.wake(); });
 
+listenForLogins(() => feed.restart());
 showState();
 const isNewLogin = await loginByLink();
 feed.start();

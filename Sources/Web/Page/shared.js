@@ -1,46 +1,69 @@
 // The feed as a tab has it: the shared worker's where there is one, otherwise its own.
 
-import { Feed, apply } from "./feed.js";
+import { apply } from "./delta.js";
+import { Feed } from "./feed.js";
+import { WampError } from "./wamp.js";
+
+/** The only script that the page ever starts by itself. */
+const hub = "/hub.js";
+/** A worker that has not begun by then is done without, in milliseconds. */
+const hubWithin = 10_000;
 
 /** Looks like a `Feed`, and only mirrors the one in the worker. */
 class SharedFeed extends EventTarget {
   state = "down";
   boxes = new Map();
+  jobs = new Map();
+  role = null;
   clockOffset = 0;
   #port;
+  #lastCall = 0;
+  #calls = new Map();
 
   constructor(port) {
     super();
     this.#port = port;
     port.onmessage = ({ data }) => this.#received(data);
     // A page that goes may come back from the browser's memory; until then nothing is kept for it.
-    addEventListener("pagehide", () => port.postMessage("bye"));
-    addEventListener("pageshow", ({ persisted }) => { if (persisted) port.postMessage("hello"); });
+    addEventListener("pagehide", () => port.postMessage({ type: "bye" }));
+    addEventListener("pageshow", ({ persisted }) => { if (persisted) this.start(); });
   }
 
-  start() { this.#port.postMessage("hello"); }
-  wake() { this.#port.postMessage("wake"); }
-  restart() { this.#port.postMessage("restart"); }
-  logout() { this.#port.postMessage("logout"); }
+  start() { this.#port.postMessage({ type: "hello" }); }
+  wake() { this.#port.postMessage({ type: "wake" }); }
+  restart() { this.#port.postMessage({ type: "restart" }); }
+  logout() { this.#port.postMessage({ type: "logout" }); }
+
+  call(procedure, kwargs) {
+    const id = ++this.#lastCall;
+    return new Promise((resolve, reject) => {
+      this.#calls.set(id, { resolve, reject });
+      this.#port.postMessage({ type: "call", id, procedure, kwargs });
+    });
+  }
 
   #received(message) {
     switch (message.type) {
       case "whole":
-        this.clockOffset = message.clockOffset;
-        this.state = message.state;
+        this.#note(message);
         this.boxes = new Map(message.boxes.map((box) => [box.name, box]));
+        this.jobs = new Map(message.jobs.map((job) => [job.id, job]));
         this.dispatchEvent(new Event("boxes"));
+        this.#tell("jobs", { jobs: message.jobs, isFull: true });
         this.dispatchEvent(new Event("state"));
         break;
       case "state":
-        this.clockOffset = message.clockOffset;
-        this.state = message.state;
-        if (message.state === "login") this.boxes.clear();
+        this.#note(message);
+        if (message.state === "login") {
+          this.boxes.clear();
+          this.jobs.clear();
+        }
         this.dispatchEvent(new Event("state"));
         break;
-      case "link": {
+      case "link":
+      case "host": {
         const box = this.#merge(message.box);
-        if (box) this.#tell("link", { box });
+        if (box) this.#tell(message.type, { box });
         break;
       }
       case "torrents": {
@@ -51,7 +74,23 @@ class SharedFeed extends EventTarget {
         this.#tell("torrents", { box, isFull, changed, removed });
         break;
       }
+      case "jobs":
+        this.jobs = new Map(message.known.map((id) => [id, this.jobs.get(id)]));
+        for (const job of message.jobs) if (this.jobs.has(job.id)) this.jobs.set(job.id, job);
+        this.#tell("jobs", { jobs: message.jobs, isFull: message.isFull });
+        break;
+      case "answer": {
+        const call = this.#calls.get(message.id);
+        this.#calls.delete(message.id);
+        if (message.error) call?.reject(new WampError(message.error.uri, message.error.message));
+        else call?.resolve(message.result);
+        break;
+      }
     }
+  }
+
+  #note({ state, role, clockOffset }) {
+    Object.assign(this, { state, role, clockOffset });
   }
 
   #merge(news) {
@@ -64,21 +103,32 @@ class SharedFeed extends EventTarget {
   }
 }
 
-/** The only script that the page ever starts by itself. */
-const hub = "/hub.js";
+export async function makeFeed() {
+  const port = await openHub();
+  return port ? new SharedFeed(port) : new Feed();
+}
 
-export function makeFeed() {
-  if (typeof SharedWorker !== "function") return new Feed();
-  try {
-    const policy = globalThis.trustedTypes?.createPolicy("farseed", {
-      createScriptURL(url) {
-        if (url !== hub) throw new TypeError("No other script may be started.");
-        return url;
-      },
-    });
-    const worker = new SharedWorker(policy ? policy.createScriptURL(hub) : hub, { type: "module", name: "farseed" });
-    return new SharedFeed(worker.port);
-  } catch {
-    return new Feed();
-  }
+/** The port of the shared worker, once that has begun; null where there is none. */
+function openHub() {
+  if (typeof SharedWorker !== "function") return null;
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(null), hubWithin);
+    const settle = (port) => {
+      clearTimeout(timer);
+      resolve(port);
+    };
+    try {
+      const policy = globalThis.trustedTypes?.createPolicy("farseed", {
+        createScriptURL(url) {
+          if (url !== hub) throw new TypeError("No other script may be started.");
+          return url;
+        },
+      });
+      const worker = new SharedWorker(policy ? policy.createScriptURL(hub) : hub, { type: "module", name: "farseed" });
+      worker.onerror = () => settle(null);
+      worker.port.onmessage = () => settle(worker.port);
+    } catch {
+      settle(null);
+    }
+  });
 }

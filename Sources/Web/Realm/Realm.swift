@@ -80,6 +80,7 @@ package final class Realm: Sendable {
         Account.Role.viewer.rawValue: [
             Permission(URIPattern("farseed.", .prefix), [.subscribe]),
             Permission(URIPattern("farseed..sync", .wildcard), [.call]),
+            Permission(URIPattern("farseed..torrent.get", .wildcard), [.call]),
             Permission(URIPattern("farseed.boxes"), [.call]),
         ],
     ])

@@ -1,0 +1,81 @@
+// Hands changes to the outbox at home. Each has a key of its own, so that it may be sent again when an answer was lost.
+
+/** 32 hex digits. */
+function makeKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+export class Outbox extends EventTarget {
+  /** By key: what is not in the outbox yet, `{ key, title, state, message }`; `refused` ones until they are dismissed. */
+  pending = new Map();
+  /** By key: what this page calls a change that it asked for. */
+  titles = new Map();
+  #feed;
+
+  constructor(feed) {
+    super();
+    this.#feed = feed;
+    feed.addEventListener("state", () => {
+      if (feed.state === "login") this.#clear();
+      if (feed.state === "up") this.#again();
+    });
+    feed.addEventListener("jobs", ({ detail }) => {
+      for (const job of detail.jobs) this.pending.delete(job.key);
+    });
+  }
+
+  submit(box, verb, kwargs, title) {
+    const key = makeKey();
+    this.titles.set(key, title);
+    const change = { key, title, state: "sending", message: "", procedure: `farseed.${box}.${verb}`, kwargs: { ...kwargs, key } };
+    this.pending.set(key, change);
+    this.#send(change);
+  }
+
+  cancel(id) { return this.#ask("farseed.job.cancel", id); }
+  undo(id) { return this.#ask("farseed.job.undo", id); }
+
+  dismiss(key) {
+    this.pending.delete(key);
+    this.#changed();
+  }
+
+  async #send(change) {
+    change.state = "sending";
+    this.#changed();
+    try {
+      await this.#feed.call(change.procedure, change.kwargs);
+      this.pending.delete(change.key);
+    } catch (error) {
+      change.state = error.uri === "farseed.connection" ? "waiting" : "refused";
+      change.message = error.message;
+    }
+    this.#changed();
+  }
+
+  /** A job that has changed meanwhile says no in a sentence, which is shown like a change of its own. */
+  async #ask(procedure, id) {
+    try {
+      await this.#feed.call(procedure, { id });
+    } catch (error) {
+      const key = makeKey();
+      this.pending.set(key, { key, title: `Change ${id}`, state: "refused", message: error.message });
+      this.#changed();
+    }
+  }
+
+  #again() {
+    for (const change of this.pending.values()) if (change.state === "waiting") this.#send(change);
+  }
+
+  /** What one login asked for is not sent by another. */
+  #clear() {
+    this.pending.clear();
+    this.titles.clear();
+    this.#changed();
+  }
+
+  #changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+}

@@ -1,0 +1,60 @@
+// Filter, groups, sorting by a list, and the line of totals.
+
+import { columns, groups } from "./columns.js";
+import { $, make, put } from "./dom.js";
+import { bytes, rate, visible } from "./format.js";
+import { settings } from "./settings.js";
+
+export function connectTools(table) {
+  $("#filter").addEventListener("input", ({ target }) => table.filter(target.value));
+  connectSort(table);
+  const buttons = groups.map((group, index) => {
+    const count = make("span", { className: "count" });
+    const button = make("button", { type: "button", data: { group: group.name }, "aria-pressed": String(index === 0) }, group.name, " ", count);
+    button.addEventListener("click", () => {
+      for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
+      table.group(group.name);
+    });
+    return button;
+  });
+  $("#groups").append(...buttons);
+}
+
+function connectSort(table) {
+  const sorts = $("#sort");
+  for (const column of columns) {
+    for (const direction of [column.first, -column.first]) {
+      sorts.append(make("option", { value: `${column.field} ${direction}`, textContent: `${column.title} ${direction > 0 ? "↑" : "↓"}` }));
+    }
+  }
+  sorts.addEventListener("change", () => {
+    const [field, direction] = sorts.value.split(" ");
+    table.sort(field, Number(direction));
+  });
+  table.onSort = (field, direction) => {
+    sorts.value = `${field} ${direction}`;
+    settings.set("sort", sorts.value);
+  };
+  const [field, direction] = (settings.get("sort") ?? "name 1").split(" ");
+  table.sort(field, Number(direction) === -1 ? -1 : 1);
+}
+
+export function showTotals({ list, counts, totals }) {
+  put($("[data-total=count]"), list.length === counts.all ? String(counts.all) : `${list.length} of ${counts.all}`);
+  put($("[data-total=size]"), bytes(totals.size));
+  put($("[data-total=down]"), rate(totals.down) || "0 B/s");
+  put($("[data-total=up]"), rate(totals.up) || "0 B/s");
+  for (const button of $("#groups").children) put($(".count", button), String(counts[button.dataset.group]));
+}
+
+/** The least free space of the seedbox's disks; all of them on pointing at it. */
+export function showDisk(host) {
+  const disks = (host?.disks ?? []).filter((disk) => typeof disk.free === "number");
+  const line = $("#disk");
+  line.hidden = disks.length === 0;
+  if (disks.length === 0) return;
+  const least = disks.reduce((a, b) => (b.free < a.free ? b : a));
+  put($("dd", line), bytes(least.free));
+  line.classList.toggle("low", Boolean(least.low));
+  line.title = disks.map(({ directory, free, total }) => `${visible(directory)}: ${bytes(free)} of ${bytes(total)} free`).join("\n");
+}

@@ -41,8 +41,10 @@ package struct Dialer: Sendable {
         self.group = group
     }
 
-    /// The SOCKS user name of this box's control connections; with it the circuit is found on the control port.
-    package static func userName(_ box: String) -> String { "farseed-control-\(box)" }
+    /// The SOCKS user name of this box's connections for one purpose; by it a circuit is found on the control port.
+    package static func userName(_ box: String, for purpose: TunnelConfiguration.Purpose = .control) -> String {
+        "farseed-\(purpose.rawValue)-\(box)"
+    }
 
     /// Goes all the way. The connection must be driven by `AgentSession.run()`.
     ///
@@ -52,10 +54,7 @@ package struct Dialer: Sendable {
         isolation: String,
         reached: @escaping @Sendable (Stage) -> Void = { _ in }
     ) async throws -> AgentSession {
-        reached(.socks)
-        let channel = try await connect(address, isolation: isolation, reached: reached)
-        reached(.handshake)
-        let ssh = try await logIn(on: channel, reached: reached)
+        let ssh = try await logIn(address, isolation: isolation, reached: reached)
         do {
             reached(.greeting)
             return try await greet(ssh)
@@ -63,6 +62,18 @@ package struct Dialer: Sendable {
             await ssh.close()
             throw error
         }
+    }
+
+    /// Goes as far as the login; the connection is the caller's.
+    func logIn(
+        _ address: String,
+        isolation: String,
+        reached: @escaping @Sendable (Stage) -> Void
+    ) async throws -> SSHConnection {
+        reached(.socks)
+        let channel = try await connect(address, isolation: isolation, reached: reached)
+        reached(.handshake)
+        return try await logIn(on: channel, reached: reached)
     }
 
     // MARK: Tor
@@ -75,7 +86,7 @@ package struct Dialer: Sendable {
         let request = SOCKS5Client.Request(
             host: address,
             port: configuration.port,
-            username: Self.userName(configuration.box),
+            username: Self.userName(configuration.box, for: configuration.purpose),
             password: isolation
         )
         let connected = group.any().makePromise(of: Void.self)

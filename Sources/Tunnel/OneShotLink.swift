@@ -18,13 +18,29 @@ package struct OneShotLink: Sendable {
 
     /// Goes all the way; throws the `Problem` of the last attempt. `progress` is told of each hop.
     package func open(_ progress: @escaping @Sendable (LinkStatus) -> Void) async throws -> AgentSession {
+        try await attempts(progress) { dialer, address, isolation, reached in
+            try await dialer.dial(address, isolation: isolation, reached: reached)
+        }
+    }
+
+    /// Likewise, to a login that runs commands and not to an agent.
+    package func openAdmin() async throws -> AdminSession {
+        try await attempts({ _ in }) { dialer, address, isolation, reached in
+            AdminSession(try await dialer.logIn(address, isolation: isolation, reached: reached))
+        }
+    }
+
+    private func attempts<Success: Sendable>(
+        _ progress: @escaping @Sendable (LinkStatus) -> Void,
+        _ dial: (Dialer, String, String, @escaping @Sendable (Dialer.Stage) -> Void) async throws -> Success
+    ) async throws -> Success {
         let dialer = Dialer(configuration, socks: tor.socks, group: group)
         var attempt = 0
         while true {
             let address = configuration.addresses[attempt % configuration.addresses.count]
             attempt += 1
             do {
-                return try await dialer.dial(address, isolation: Wall.nonce()) { [tor] stage in
+                return try await dial(dialer, address, Wall.nonce()) { [tor] stage in
                     progress(LinkView.status(of: stage, failure: nil, tor: tor.status))
                 }
             } catch let failure as DialFailure {

@@ -1,5 +1,14 @@
 /// Where one seedbox is and how its link behaves.
 package struct TunnelConfiguration: Sendable {
+    /// What connections are for; each purpose has circuits of its own.
+    package enum Purpose: String, Sendable {
+        /// Calls to the agent.
+        case control
+        /// Setting the agent up, with another key.
+        case admin
+    }
+
+    package var purpose = Purpose.control
     /// The seedbox's name; part of the SOCKS user name, so that each box has circuits of its own.
     package var box: String
     /// Onion addresses with `.onion`, or names that an exit relay resolves; tried in turn.

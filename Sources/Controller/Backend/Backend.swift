@@ -38,7 +38,7 @@ struct Backend: Sendable {
         }
         // The own session needs the secrets too, so now their faults count.
         let complete = try options.load()
-        let box = try ownBox(options, complete)
+        let box = try ownBox(options.box, complete)
         let session = try await opener.open(box, of: complete, logger: options.logger) { _ in }
         do {
             let success = try await body(
@@ -89,7 +89,7 @@ struct Backend: Sendable {
         return nil
     }
 
-    static func ownBox(_ options: BoxOptions, _ configuration: Configuration) throws -> Configuration.Box {
+    static func ownBox(_ name: String?, _ configuration: Configuration) throws -> Configuration.Box {
         guard configuration.path != nil else {
             throw Problem(
                 .configurationInvalid,
@@ -97,7 +97,7 @@ struct Backend: Sendable {
             )
         }
         let names = configuration.boxes.map(\.name)
-        if let name = options.box {
+        if let name {
             guard let box = configuration.boxes.first(where: { $0.name == name }) else {
                 let near = nearest(to: name, in: names).map { " Did you mean \"\($0)\"?" } ?? ""
                 throw Problem(.notFound, "There is no seedbox \"\(visible(name, atMost: 40))\" in farseed.toml.\(near)")

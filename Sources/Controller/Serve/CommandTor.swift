@@ -1,0 +1,83 @@
+/// Tor for as long as one command takes: a running one's SOCKS port, or a child of our own; and the sessions through it.
+import Calls
+import Logging
+import NIOPosix
+import Seedbox
+import Tunnel
+
+struct CommandTor: Sendable {
+    /// How long an own tor may take to bootstrap; 40 s are usual.
+    private static let bootstrapping = Duration.seconds(120)
+
+    private let tor: Tor
+    private let running: Task<Void, any Error>
+
+    /// Returns once it can be used; `end` it in any case.
+    static func start(_ configuration: Configuration, logger: Logger) async throws -> CommandTor {
+        if configuration.tor.socks == nil { try StateDirectory.prepare(configuration.stateDirectory) }
+        let tor = try TunnelSetup.tor(configuration, group: MultiThreadedEventLoopGroup.singleton, logger: logger)
+        // Not in a group: it must outlive this function; `end` cancels it.
+        let started = CommandTor(tor: tor, running: Task { try await tor.run() })
+        await tor.usable(within: bootstrapping)
+        if !tor.status.isUsable, let problem = tor.status.problem {
+            await started.end()
+            throw problem
+        }
+        return started
+    }
+
+    func end() async {
+        running.cancel()
+        _ = await running.result
+    }
+
+    /// A session with the agent, which is pinged until it ends.
+    func open(
+        _ box: Configuration.Box,
+        of configuration: Configuration,
+        progress: @escaping @Sendable (LinkStatus) -> Void
+    ) async throws -> OwnSession {
+        let tunnel = TunnelSetup.box(box, configuration, epoch: nil)
+        let session = try await link(tunnel).open(progress)
+        let watching = Task { await Self.keepAlive(session.connection, tunnel.timing) }
+        return OwnSession(connection: session.connection) {
+            watching.cancel()
+            await session.end()
+        }
+    }
+
+    /// A login as `user` with the administrator's key, on a circuit of its own.
+    func openAdmin(
+        _ box: Configuration.Box,
+        of configuration: Configuration,
+        user: String,
+        key: String
+    ) async throws -> AdminSession {
+        var tunnel = TunnelSetup.box(box, configuration, epoch: nil)
+        tunnel.purpose = .admin
+        tunnel.user = user
+        tunnel.keyFile = key
+        return try await link(tunnel).openAdmin()
+    }
+
+    private func link(_ tunnel: TunnelConfiguration) -> OneShotLink {
+        OneShotLink(tunnel, tor: tor, group: MultiThreadedEventLoopGroup.singleton)
+    }
+
+    /// Pings until it is cancelled; a circuit that has died in silence ends the connection, and with it the command.
+    private static func keepAlive(_ connection: CallConnection, _ timing: LinkTiming) async {
+        let silent = Problem(
+            .connectionLost,
+            "The seedbox has not answered for \(timing.deadAfter.components.seconds) s: the circuit is dead. Try again."
+        )
+        while (try? await Task.sleep(for: timing.pingEvery)) != nil {
+            do {
+                _ = try await within(timing.deadAfter, orThrow: silent) { try await connection.ping() }
+            } catch let problem as Problem where problem == silent {
+                return await connection.close(problem)
+            } catch {
+                return
+            }
+        }
+    }
+}

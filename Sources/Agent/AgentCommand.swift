@@ -7,7 +7,8 @@ enum AgentCommand: Sendable, Hashable {
     case serve(Role, configuration: String?)
     /// The process that holds the state for all sessions; `serve` starts it.
     case resident(configuration: String?)
-    case authorize(Role, configuration: String?)
+    /// `program` is the path that the line names; nil: where this program lies.
+    case authorize(Role, configuration: String?, program: String?)
     /// Reads the configuration and says whether it is sound.
     case check(configuration: String?)
     case version
@@ -18,8 +19,9 @@ enum AgentCommand: Sendable, Hashable {
     static let text = """
         farseed-agent runs on the seedbox and answers the farseed controller.
 
-        farseed-agent authorize --role control|read|bulk [--config FILE] < key.pub
-            prints the line for ~/.ssh/authorized_keys that lets this key in
+        farseed-agent authorize --role control|read|bulk [--config FILE] [--program FILE] < key.pub
+            prints the line for ~/.ssh/authorized_keys that lets this key in; --program is the path of
+            this program that stays the same when a new version comes
         farseed-agent gate --role control|read|bulk [--config FILE]
             what that line runs; refuses whatever is not the controller
         farseed-agent serve [--role control|read|bulk] [--config FILE]
@@ -44,22 +46,28 @@ enum AgentCommand: Sendable, Hashable {
         }
         var role: Role?
         var configuration: String?
+        var program: String?
         var rest = arguments.dropFirst()
+        func path(_ option: String, _ value: String, _ known: String?) throws(Misuse) -> String {
+            guard known == nil, value.hasPrefix("/") else {
+                throw Misuse(message: "`\(option)` stands once and takes an absolute path.")
+            }
+            return value
+        }
         while let option = rest.popFirst() {
-            guard option == "--role" || option == "--config" else {
+            let isKnown = ["--role", "--config"].contains(option) || option == "--program" && verb == "authorize"
+            guard isKnown else {
                 throw Misuse(message: "`\(Shown.text(option))` is no option; `farseed-agent --help` lists them.")
             }
             guard let value = rest.popFirst() else { throw Misuse(message: "`\(option)` needs a value.") }
-            if option == "--role" {
+            switch option {
+            case "--role":
                 guard role == nil, let given = Role(rawValue: value) else {
                     throw Misuse(message: "`--role` stands once and is control, read or bulk.")
                 }
                 role = given
-            } else {
-                guard configuration == nil, value.hasPrefix("/") else {
-                    throw Misuse(message: "`--config` stands once and takes an absolute path.")
-                }
-                configuration = value
+            case "--config": configuration = try path(option, value, configuration)
+            default: program = try path(option, value, program)
             }
         }
         func needed() throws(Misuse) -> Role {
@@ -70,7 +78,7 @@ enum AgentCommand: Sendable, Hashable {
         case "gate": self = .gate(try needed(), configuration: configuration)
         case "serve": self = .serve(role ?? .control, configuration: configuration)
         case "resident": self = .resident(configuration: configuration)
-        case "authorize": self = .authorize(try needed(), configuration: configuration)
+        case "authorize": self = .authorize(try needed(), configuration: configuration, program: program)
         case "check": self = .check(configuration: configuration)
         case "version", "--version": self = .version
         case "help", "--help", "-h": self = .help

@@ -24,7 +24,7 @@ struct AgentMain {
         switch command {
         case .help: Output.write(AgentCommand.text)
         case .version: Output.write(Software.name + "\n")
-        case .authorize(let role, let configuration): authorize(role, configuration)
+        case .authorize(let role, let configuration, let program): authorize(role, configuration, program)
         case .gate(let role, let configuration):
             switch Gate.decide(getenv("SSH_ORIGINAL_COMMAND").map { String(cString: $0) }) {
             case .refuse(let sentence): leave(sentence, Gate.refusalStatus)
@@ -37,7 +37,7 @@ struct AgentMain {
         }
     }
 
-    private static func authorize(_ role: Role, _ configuration: String?) {
+    private static func authorize(_ role: Role, _ configuration: String?, _ program: String?) {
         let key: String
         do {
             let bytes = try SmallFile.read(descriptor: 0, "standard input", limit: Authorization.largestKey)
@@ -49,7 +49,7 @@ struct AgentMain {
             let line = try Authorization.line(
                 key: key,
                 role: role,
-                program: ownPath ?? "",
+                program: program ?? ownPath ?? "",
                 configuration: configuration
             )
             Output.write(line + "\n")

@@ -8,7 +8,9 @@ import Testing
         (["gate", "--role", "read", "--config", "/a"], .gate(.read, configuration: "/a")),
         (["serve"], .serve(.control, configuration: nil)),
         (["serve", "--role", "bulk"], .serve(.bulk, configuration: nil)),
-        (["authorize", "--role", "read"], .authorize(.read, configuration: nil)), (["version"], .version),
+        (["authorize", "--role", "read"], .authorize(.read, configuration: nil, program: nil)),
+        (["authorize", "--role", "read", "--program", "/a"], .authorize(.read, configuration: nil, program: "/a")),
+        (["version"], .version),
         (["--help"], .help), (["check"], .check(configuration: nil)),
     ])
     func `commands are read`(_ arguments: [String], _ command: AgentCommand) throws {
@@ -18,6 +20,7 @@ import Testing
     @Test(arguments: [
         [], ["gate"], ["gate", "--role"], ["gate", "--role", "admin"], ["gate", "--role", "read", "--role", "control"],
         ["serve", "--config", "relative"], ["serve", "extra"], ["authorize"], ["nonsense"], ["gate", "-r", "read"],
+        ["gate", "--role", "read", "--program", "/a"], ["authorize", "--role", "read", "--program", "a"],
     ])
     func `misuse is told in a sentence`(_ arguments: [String]) {
         let misuse = #expect(throws: AgentCommand.Misuse.self) { try AgentCommand(arguments) }

@@ -158,9 +158,8 @@ let package = Package(
         .testTarget(
             name: "ControllerTests",
             dependencies: [
-                "Controller", "Web", "Jobs", "Store", "Calls", "Wire", "Seedbox", "Notation", nioCore, nioPosix,
-                logging,
-                yams, argumentParser,
+                "Controller", "Web", "Jobs", "Store", "Tunnel", "Calls", "Wire", "Seedbox", "Notation", nioCore,
+                nioPosix, logging, yams, argumentParser,
             ],
             swiftSettings: strict
         ),

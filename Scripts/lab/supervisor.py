@@ -59,6 +59,7 @@ class Laboratory:
             facts |= {
                 "user": self._vps.user, "host_key_line": self._vps.host_key_line,
                 "key_path": str(self._vps.key("control")), "read_key_path": str(self._vps.key("read")),
+                "admin_key_path": str(self._vps.key("admin")), "home": str(self._directory / "home"),
                 "agent_conf": str(self._vps.directory / "agent.conf"), "hashes": self._swarm.hashes,
                 "box_downloads": str(self._swarm.box.downloads), "rpc_url": self._swarm.box.url,
             }

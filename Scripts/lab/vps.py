@@ -1,4 +1,4 @@
-"""The remote machine: sshd with one forced-command key per role, and the agent's configuration."""
+"""The remote machine: sshd with one forced-command key per role, an administrator's, and the agent's configuration."""
 
 import getpass
 import os
@@ -10,6 +10,8 @@ from .processes import descendants, listening, run, send, until
 from .transmission import USER
 
 ROLES = ("control", "read")
+#: The key that opens a shell; its line stands in the account's own file, which a person may edit.
+ADMIN = "admin"
 PATIENCE = 30
 
 
@@ -30,12 +32,15 @@ class Vps:
     def start(self):
         """Makes keys and configuration, then starts sshd."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        for name in ("host", *ROLES):
+        for name in ("host", *ROLES, ADMIN):
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"farseed-lab-{name}", "-f", self.key(name)])
         kind, blob = self.key("host").with_suffix(".pub").read_text().split()[:2]
         self.host_key_line = f"{kind} {blob}"
         self.write_agent_conf()
         self.write_authorized_keys()
+        own = self.directory.parent / "home" / ".ssh"
+        own.mkdir(mode=0o700, exist_ok=True)
+        (own / "authorized_keys").write_text(self.key(ADMIN).with_suffix(".pub").read_text())
         self._sshd_config().write_text(f"""\
 Port {self.port}
 ListenAddress 127.0.0.1
@@ -43,7 +48,7 @@ HostKey {self.key('host')}
 PidFile none
 UsePAM no
 StrictModes no
-AuthorizedKeysFile {self.directory / 'authorized_keys'}
+AuthorizedKeysFile {self.directory / 'authorized_keys'} .ssh/authorized_keys
 PermitRootLogin prohibit-password
 PasswordAuthentication no
 KbdInteractiveAuthentication no
@@ -59,7 +64,7 @@ LogLevel VERBOSE
         self.start_sshd()
 
     def key(self, name):
-        """The private key file of "host" or of a role."""
+        """The private key file of "host", of a role or of the administrator."""
         return self.directory / f"{name}_ed25519"
 
     def write_agent_conf(self, **overrides):

@@ -39,7 +39,7 @@ struct Farseed: AsyncParsableCommand {
                 name: "Running",
                 subcommands: [
                     ServeCommand.self, StatusCommand.self, BoxesCommand.self, InitCommand.self, DoctorCommand.self,
-                    ConfigCommand.self, UserCommand.self,
+                    DeployAgentCommand.self, ConfigCommand.self, UserCommand.self,
                 ]
             ),
         ]

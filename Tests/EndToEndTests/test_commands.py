@@ -426,7 +426,7 @@ def test_the_configuration_is_written_checked_and_walked(home, lab, tmp_path):
         "--user", lab.user, "--host-key", lab.host_key_line, "--client-auth", lab.client_auth_secret,
         "--socks", f"unix:{lab.socks_unix}", "--listen", "127.0.0.1:0",
     )
-    assert initiated.returncode == 0 and "authorize" in initiated.stdout, initiated
+    assert initiated.returncode == 0 and "farseed deploy-agent" in initiated.stdout, initiated
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert home.run("config", "check", "--config", str(written)).returncode == 0
     assert home.run("list", "--config", str(written)).returncode == CODES["login-refused"], "the key is a new one"
@@ -444,8 +444,8 @@ def test_the_configuration_is_written_checked_and_walked(home, lab, tmp_path):
 
 def test_every_command_has_a_test(home):
     told = home.run("--help").stdout
-    commands = set(re.findall(r"^  ([a-z]+) {5,}", told, re.M)) - {"h"}
-    assert {"list", "undo", "serve", "doctor"} <= commands, told
+    commands = set(re.findall(r"^  ([a-z][a-z-]*) {2,}\S", told, re.M)) - {"h"}
+    assert {"list", "undo", "serve", "doctor", "deploy-agent"} <= commands, told
     source = "".join(path.read_text() for path in pathlib.Path(__file__).parent.glob("*.py"))
     assert {name for name in commands if f'"{name}"' not in source} == set()
 

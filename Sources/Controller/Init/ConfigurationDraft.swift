@@ -54,22 +54,22 @@ struct ConfigurationDraft: Sendable {
     }
 
     /// What is left to do, for the person who ran `init`.
-    func steps(path: String, publicKey: String) -> [String] {
-        var steps = [
-            "Wrote \(visible(path)) and the key \(visible(key)).",
-            "",
-            "Now run this on the seedbox, as \(visible(user)), where farseed-agent lies:",
-            "",
-            "  mkdir -p -m 700 ~/.ssh && echo '\(publicKey)' | ./farseed-agent authorize --role control "
-                + ">> ~/.ssh/authorized_keys && chmod 600 ~/.ssh/authorized_keys "
-                + "&& cat /etc/ssh/ssh_host_ed25519_key.pub",
-            "",
-        ]
+    func steps(path: String) -> [String] {
+        var steps = ["Wrote \(visible(path)) and the key \(visible(key)).", ""]
         if hostKey == nil {
-            steps.append("The line it prints at the end is the `host-key` that the configuration lacks.")
+            steps += [
+                "The configuration lacks the `host-key`. On the seedbox this prints it:", "",
+                "  cat /etc/ssh/ssh_host_ed25519_key.pub", "", "Then",
+            ]
+        } else {
+            steps.append("Now")
         }
-        steps.append("Then `farseed doctor` walks the whole way and says what is wrong, and `farseed serve` starts.")
-        return steps
+        let account = FarCommand.isPlain(user) ? "\(user)@\(name)" : name
+        return steps + [
+            "install the agent, with a key that may log in there:", "",
+            "  farseed deploy-agent --key ~/.ssh/id_ed25519 \(account)", "",
+            "It ends with what `farseed doctor` sees of the whole way. `farseed serve` starts.",
+        ]
     }
 
     /// A basic string of TOML.

@@ -1,4 +1,4 @@
-/// `farseed init`: a commented configuration, a key, and the one command to run on the seedbox.
+/// `farseed init`: a commented configuration, a key, and the one command that installs the agent.
 import ArgumentParser
 import Foundation
 import Seedbox
@@ -6,8 +6,9 @@ import Seedbox
 struct InitCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "init",
-        abstract: "Write a configuration and a key, and tell the one command to run on the seedbox.",
-        discussion: "What is not given is asked for on a terminal. The host key may come later: that command prints it."
+        abstract: "Write a configuration and a key, and tell the one command that installs the agent.",
+        discussion:
+            "What is not given is asked for on a terminal. The host key may come later, before the installation."
     )
 
     @Option(name: .long, help: "Where to write the configuration.", completion: .file(extensions: ["toml"]))
@@ -70,9 +71,9 @@ struct InitCommand: AsyncParsableCommand {
         try draft.check(path: path)
         try Self.makeDirectory(of: path)
         try Self.makeDirectory(of: keyPath)
-        let publicKey = try KeyFile.publicKey(at: keyPath, comment: "farseed-\(name)")
+        _ = try KeyFile.publicKey(at: keyPath, comment: "farseed-\(name)")
         try Self.write(draft.text, to: path, replacing: force)
-        OutputFile.standard.print(draft.steps(path: path, publicKey: publicKey))
+        OutputFile.standard.print(draft.steps(path: path))
     }
 
     private func target() throws -> String {

@@ -1,0 +1,28 @@
+/// One line on a terminal that says how far the copy has come, and goes away again.
+import Synchronization
+
+final class CopyProgress: Sendable {
+    private let isShown: Bool
+    private let last = Mutex("")
+
+    init(isShown: Bool) { self.isShown = isShown }
+
+    func copied(_ count: Int, of total: Int) {
+        note(
+            "Copying: \(Amounts.bytes(Int64(count))) of \(Amounts.bytes(Int64(total))), \(100 * count / max(1, total)) %"
+        )
+    }
+
+    func note(_ text: String) {
+        guard isShown else { return }
+        let isNew = last.withLock { last in
+            defer { last = text }
+            return last != text
+        }
+        if isNew { OutputFile.error.write(now: "\r\u{1B}[K" + text) }
+    }
+
+    func clear() {
+        if isShown { OutputFile.error.write(now: "\r\u{1B}[K") }
+    }
+}

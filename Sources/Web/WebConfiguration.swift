@@ -1,4 +1,5 @@
 /// What the web server is told: where it listens, whom it answers, and how much it takes.
+import WAMP
 
 package struct WebConfiguration: Sendable {
     /// Certificate chain and private key, both PEM files.
@@ -28,6 +29,8 @@ package struct WebConfiguration: Sendable {
     package var onion: (host: String, port: Int)?
     /// Lets a program read the figures, as `Authorization: Bearer`; nil: only people who are logged in.
     package var metricsToken: String?
+    /// Whether clients of WAMP v1 are served, at a path of their own.
+    package var servesLegacy: Bool
     package var limits: Limits
 
     package init(
@@ -39,6 +42,7 @@ package struct WebConfiguration: Sendable {
         tls: TLS? = nil,
         onion: (host: String, port: Int)? = nil,
         metricsToken: String? = nil,
+        servesLegacy: Bool = false,
         limits: Limits = Limits()
     ) {
         self.host = host
@@ -49,6 +53,7 @@ package struct WebConfiguration: Sendable {
         self.tls = tls
         self.onion = onion
         self.metricsToken = metricsToken
+        self.servesLegacy = servesLegacy
         self.limits = limits
     }
 
@@ -66,6 +71,13 @@ package struct WebConfiguration: Sendable {
     package func pageAddress(port: Int) -> String {
         let host = ["0.0.0.0", "::"].contains(host) ? "127.0.0.1" : host
         return "\(tls == nil ? "http" : "https")://\(host.contains(":") ? "[\(host)]" : host):\(port)"
+    }
+
+    /// The paths of websockets, each with its subprotocols, of which the client's order decides.
+    var sockets: [String: [String]] {
+        var sockets = ["/ws": Serializer.allCases.map(\.subprotocol)]
+        if servesLegacy { sockets["/ws/v1"] = [Dialect.legacySubprotocol] }
+        return sockets
     }
 
     /// Bounds against clients that take more than their share; times in milliseconds.

@@ -8,10 +8,6 @@ import NIOPosix
 import ServiceLifecycle
 
 package final class WebServer: Service {
-    /// Where the websocket is.
-    static let socketPath = "/ws"
-    /// Subprotocols in the order of preference; the client's order decides.
-    static let subprotocols = ["wamp.2.json", "wamp.2.msgpack", "wamp.2.cbor"]
     private static let expireEvery = Duration.seconds(30)
 
     package let realm: Realm
@@ -109,8 +105,7 @@ package final class WebServer: Service {
             census: realm.census,
             tls: tls,
             isOnion: isOnion,
-            socketPath: Self.socketPath,
-            subprotocols: Self.subprotocols,
+            sockets: configuration.sockets,
             securityFields: securityFields,
             makeUser: { [realm] opening, loop in realm.makeSocket(opening, on: loop) }
         )
@@ -142,6 +137,7 @@ package final class WebServer: Service {
             securityFields: securityFields,
             files: PageFiles(),
             metricsToken: configuration.metricsToken.map { SHA256.hash(data: Array($0.utf8)) },
+            sockets: configuration.sockets,
             api: api,
             logins: logins,
             throttle: throttle,

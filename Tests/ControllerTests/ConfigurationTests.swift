@@ -61,6 +61,7 @@ private let box = """
             trusted-proxies = ["127.0.0.1", "::1"]
             onion-listen = "127.0.0.1:8081"
             metrics-token-file = "metrics.token"
+            wamp-v1 = true
             [tor]
             socks = "unix:/run/tor/socks"
             control = "127.0.0.1:9051"
@@ -85,6 +86,7 @@ private let box = """
         #expect(configuration.web.certificate == "/etc/farseed/cert.pem")
         #expect(configuration.web.onionListen == .tcp(host: "127.0.0.1", port: 8081))
         #expect(configuration.web.metricsTokenFile == "/etc/farseed/metrics.token")
+        #expect(configuration.web.servesLegacy)
         #expect(configuration.tor.socks == .unix(path: "/run/tor/socks"))
         #expect(configuration.tor.control == .tcp(host: "127.0.0.1", port: 9051))
         #expect(configuration.link.probeAfter == .milliseconds(2500))

@@ -29,7 +29,7 @@ private let document: String = {
 
     @Test(arguments: [
         "state-directory", "socket", "group", "listen", "allowed-hosts", "allowed-origins", "certificate",
-        "certificate-key", "trusted-proxies", "onion-listen", "metrics-token-file", "socks", "control",
+        "certificate-key", "trusted-proxies", "onion-listen", "metrics-token-file", "wamp-v1", "socks", "control",
         "control-password-file", "binary", "include",
         "probe-after", "dead-after", "retry-at-most", "connect-within", "standby", "compression", "address",
         "addresses",

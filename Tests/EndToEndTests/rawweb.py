@@ -130,11 +130,12 @@ def announcement(opcode, size):
 class WebSocket:
     """A websocket, and a WAMP session in JSON over it; `answer` is the response to its opening."""
 
-    def __init__(self, connection, *fields, origin=None, target="/ws", host=None, wait=True):
+    def __init__(self, connection, *fields, origin=None, target="/ws", host=None, wait=True,
+                 subprotocol="wamp.2.json"):
         self.connection = connection
         self.key = base64.b64encode(os.urandom(16)).decode()
         fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13"),
-                  ("Sec-WebSocket-Key", self.key), ("Sec-WebSocket-Protocol", "wamp.2.json"), *fields]
+                  ("Sec-WebSocket-Key", self.key), ("Sec-WebSocket-Protocol", subprotocol), *fields]
         if origin is not None:
             fields.append(("Origin", origin))
         connection.begin("GET", target, *fields, host=host)

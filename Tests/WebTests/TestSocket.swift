@@ -42,11 +42,15 @@ struct TestSocket: Sendable {
         return fields
     }
 
-    static func open(_ live: LiveServer, subprotocol: String = "wamp.2.json") async throws -> TestSocket {
+    static func open(
+        _ live: LiveServer,
+        path: String = "/ws",
+        subprotocol: String = "wamp.2.json"
+    ) async throws -> TestSocket {
         let client = try await live.connect()
         let response = try await client.request(
             "GET",
-            "/ws",
+            path,
             host: live.host,
             upgradeFields(live.origin, subprotocol: subprotocol)
         )

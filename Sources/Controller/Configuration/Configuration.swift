@@ -39,6 +39,8 @@ struct Configuration: Sendable, Equatable {
         var onionListen: SocketAddressText?
         /// File with the token by which programs read `/metrics`; nil: only people who are logged in.
         var metricsTokenFile: String?
+        /// Serves clients of WAMP v1 too.
+        var servesLegacy = false
     }
 
     /// How Tor is reached.

@@ -111,6 +111,7 @@ struct ConfigurationReader {
             [
                 "listen", "allowed-hosts", "allowed-origins", "certificate", "certificate-key", "trusted-proxies",
                 "onion-listen", "metrics-token-file",
+                "wamp-v1",
             ]
         )
         if let listen = text(web, "listen") {
@@ -149,6 +150,7 @@ struct ConfigurationReader {
             }
         }
         target.metricsTokenFile = secret(web, "metrics-token-file")
+        target.servesLegacy = flag(web, "wamp-v1") ?? target.servesLegacy
         target.certificate = existing(web, "certificate")
         target.certificateKey = secret(web, "certificate-key")
         if (target.certificate == nil) != (target.certificateKey == nil),

@@ -121,7 +121,8 @@ extension Configuration.Web {
             allowedOrigins: allowedOrigins,
             trustedProxies: trustedProxies,
             tls: certificate.map { .init(certificateFile: $0, keyFile: certificateKey ?? $0) },
-            onion: onion
+            onion: onion,
+            servesLegacy: servesLegacy
         )
     }
 }

@@ -163,19 +163,24 @@ package final class Realm: Sendable {
 
     /// The user of a websocket that opens on this loop, which must be one of the group's.
     func makeSocket(_ opening: SocketOpening, on loop: any EventLoop) -> RealmSocket {
-        guard let table = tables[ObjectIdentifier(loop)], let serializer = Serializer(subprotocol: opening.subprotocol)
-        else { preconditionFailure("A websocket came from outside the realm's loops, or without a serializer.") }
+        guard let table = tables[ObjectIdentifier(loop)], let dialect = Dialect(subprotocol: opening.subprotocol)
+        else { preconditionFailure("A websocket came from outside the realm's loops, or without a subprotocol.") }
         let number = lastNumber.wrappingAdd(1, ordering: .relaxed).newValue
-        return RealmSocket(number: number, opening: opening, serializer: serializer, table: table.value, realm: self)
+        return RealmSocket(number: number, opening: opening, dialect: dialect, table: table.value, realm: self)
     }
 
-    func opened(number: Int, opening: SocketOpening, serializer: Serializer, loop: any EventLoop) {
+    func opened(number: Int, opening: SocketOpening, dialect: Dialect, loop: any EventLoop) {
         guard let table = tables[ObjectIdentifier(loop)] else { return }
-        onCore { $0.opened(number, opening, serializer, table) }
+        onCore { $0.opened(number, opening, dialect, table) }
     }
 
     func received(_ message: Result<Message, Violation>, number: Int) {
         onCore { $0.received(message, number) }
+    }
+
+    /// A client of WAMP v1 shows its ticket.
+    func knocked(number: Int, user: String, ticket: String) {
+        onCore { $0.knocked(number, user, ticket) }
     }
 
     func closed(number: Int) {

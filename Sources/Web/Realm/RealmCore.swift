@@ -11,7 +11,7 @@ final class RealmCore {
     private struct Seat {
         var session: SessionID?
         var opening: SocketOpening
-        var serializer: Serializer
+        var dialect: Dialect
         var table: NIOLoopBoundBox<RealmLoop>
         var login: Login?
         /// Whom the census counts it for, from WELCOME on.
@@ -87,13 +87,13 @@ final class RealmCore {
 
     // MARK: From websockets
 
-    func opened(_ number: Int, _ opening: SocketOpening, _ serializer: Serializer, _ table: NIOLoopBoundBox<RealmLoop>)
-    {
+    func opened(_ number: Int, _ opening: SocketOpening, _ dialect: Dialect, _ table: NIOLoopBoundBox<RealmLoop>) {
         let transport: [String: Value] = ["type": "websocket", "protocol": .string(opening.subprotocol)]
         let (session, actions) = router.connected(transport: transport, at: .now)
-        seats[number] = Seat(session: session, opening: opening, serializer: serializer, table: table)
+        seats[number] = Seat(session: session, opening: opening, dialect: dialect, table: table)
         numbers[session] = number
         perform(actions)
+        if dialect.isLegacy { onLoop(of: session) { $0.legacyOpened(as: session) } }
     }
 
     func received(_ message: Result<Message, Violation>, _ number: Int) {
@@ -130,7 +130,7 @@ final class RealmCore {
     private func perform(_ action: RouterAction) {
         switch action {
         case .send(let session, let message):
-            onLoop(of: session) { socket in socket.send(SharedFrame.encode(message, as: socket.serializer)) }
+            onLoop(of: session) { $0.send(message) }
         case .join(let session, let subscription):
             onTable(of: session) { table, number in table.join(number, subscription) }
         case .leave(let session, let subscription):
@@ -231,6 +231,11 @@ final class RealmCore {
         logins.note(.workerRefused(name: name.flatMap { workers.contains($0) ? $0 : nil }, client: client))
     }
 
+    /// A client of WAMP v1 shows its ticket.
+    func knocked(_ number: Int, _ user: String, _ ticket: String) {
+        if let session = seats[number]?.session { check(ticket, of: user, session) }
+    }
+
     private func check(_ ticket: String, of name: String?, _ session: SessionID) {
         guard let number = numbers[session], let seat = seats[number] else { return }
         let core = NIOLoopBound(self, eventLoop: loop)
@@ -251,7 +256,7 @@ final class RealmCore {
         guard let number = numbers[session], let seat = seats[number] else { return }
         guard let login, seat.login == nil, census.welcomed(login.account.name) else {
             logger.notice("A ticket was refused.", metadata: ["web.client": "\(seat.opening.client)"])
-            perform(router.ticketChecked(session, nil, at: .now))
+            admit(nil, session, seat.dialect)
             return
         }
         seats[number]?.login = login
@@ -262,7 +267,20 @@ final class RealmCore {
             method: AuthMethod.ticket.rawValue,
             provider: "farseed"
         )
-        perform(router.ticketChecked(session, principal, at: .now))
+        admit(principal, session, seat.dialect)
+    }
+
+    private func admit(_ principal: Principal?, _ session: SessionID, _ dialect: Dialect) {
+        guard dialect.isLegacy else {
+            perform(router.ticketChecked(session, principal, at: .now))
+            return
+        }
+        guard let principal else {
+            onLoop(of: session) { $0.legacyRefused() }
+            return
+        }
+        perform(router.entered(session, principal, at: .now))
+        onLoop(of: session) { $0.legacyAdmitted() }
     }
 
     /// Guests have a role for each set of labels, which may look at what has one of these and at nothing else.

@@ -16,16 +16,19 @@ final class RealmSocket: WebSocketUser {
 
     let number: Int
     let opening: SocketOpening
-    let serializer: Serializer
+    private let dialect: Dialect
     private unowned let table: RealmLoop
-    private let realm: Realm
+    let realm: Realm
     private let limits: WebConfiguration.Limits
 
     private(set) var socket: WebSocketHandler?
-    /// The WAMP session; known soon after the socket opens.
-    var session: SessionID?
     /// Subscriptions that it takes part in.
     var subscriptions: Set<Int64> = []
+
+    /// The translation for a client of WAMP v1; there soon after the socket opens.
+    var legacy: LegacySession?
+    /// What such a client has sent before.
+    var early: [[UInt8]] = []
 
     private var rate: RateLimit
     /// Bytes written since the reader stopped keeping up.
@@ -36,10 +39,10 @@ final class RealmSocket: WebSocketUser {
     private var lastQueued = Int.max
     private var stuckSince = NIODeadline.now()
 
-    init(number: Int, opening: SocketOpening, serializer: Serializer, table: RealmLoop, realm: Realm) {
+    init(number: Int, opening: SocketOpening, dialect: Dialect, table: RealmLoop, realm: Realm) {
         self.number = number
         self.opening = opening
-        self.serializer = serializer
+        self.dialect = dialect
         self.table = table
         self.realm = realm
         limits = realm.limits
@@ -51,14 +54,14 @@ final class RealmSocket: WebSocketUser {
     func opened(_ socket: WebSocketHandler) {
         self.socket = socket
         table.opened(self)
-        realm.opened(number: number, opening: opening, serializer: serializer, loop: table.loop)
+        realm.opened(number: number, opening: opening, dialect: dialect, loop: table.loop)
     }
 
     func received(_ opcode: WebSocketOpcode, _ message: ByteBuffer) {
-        guard (opcode == .binary) == serializer.isBinary else {
+        guard (opcode == .binary) == dialect.isBinary else {
             socket?.close(
                 .unacceptableData,
-                "The subprotocol's messages are \(serializer.isBinary ? "binary" : "text")."
+                "The subprotocol's messages are \(dialect.isBinary ? "binary" : "text")."
             )
             return
         }
@@ -66,10 +69,14 @@ final class RealmSocket: WebSocketUser {
             socket?.close(.policyViolation, "Too many messages. Send at most \(limits.messagesPerSecond) a second.")
             return
         }
+        let bytes = Array(message.readableBytesView)
+        guard case .current(let serializer) = dialect else {
+            receivedLegacy(bytes)
+            return
+        }
         let notation = NotationLimits(depth: limits.messageDepth, elements: limits.messageElements)
         let result: Result<Message, Violation>
         do throws(Violation) {
-            let bytes = Array(message.readableBytesView)
             result = .success(try serializer.decode(bytes, limits: notation))
         } catch {
             result = .failure(error)
@@ -91,6 +98,18 @@ final class RealmSocket: WebSocketUser {
 
     // MARK: What goes
 
+    func send(_ message: Message) {
+        for frame in frames(of: message) { send(frame) }
+    }
+
+    /// A message of the router as this client reads it: whole websocket frames.
+    private func frames(of message: Message) -> [ByteBuffer] {
+        switch dialect {
+        case .current(let serializer): [SharedFrame.encode(message, as: serializer)]
+        case .legacy: legacyFrames(of: message)
+        }
+    }
+
     /// Sends an answer or an event that cannot be left out.
     func send(_ frame: ByteBuffer) {
         guard let socket else { return }
@@ -107,6 +126,10 @@ final class RealmSocket: WebSocketUser {
     /// Sends an event, or leaves it out where the reader has enough to read and its newest state can follow later.
     func deliver(_ frame: SharedFrame, _ delivery: RealmLoop.Event) {
         guard let socket else { return }
+        guard case .current(let serializer) = dialect else {
+            deliverTranslated(frame.message, delivery, socket)
+            return
+        }
         guard delivery.isConflatable else {
             send(frame.encoded(as: serializer))
             return
@@ -122,6 +145,19 @@ final class RealmSocket: WebSocketUser {
             fellBehind(by: bytes)
         }
         socket.send(frame.encoded(as: serializer))
+    }
+
+    /// As `deliver`, for a client whose events are written for it alone.
+    private func deliverTranslated(_ message: Message, _ delivery: RealmLoop.Event, _ socket: WebSocketHandler) {
+        if delivery.isConflatable {
+            guard stale[delivery.subscription] == nil else { return }
+            guard socket.isWritable else {
+                fellBehind(by: 0)
+                stale[delivery.subscription] = Stale(topic: delivery.topic, details: delivery.details)
+                return
+            }
+        }
+        send(message)
     }
 
     /// Sends the newest state of a topic, now or as soon as there is room.
@@ -142,7 +178,7 @@ final class RealmSocket: WebSocketUser {
             details: details,
             payload: Realm.payload(state)
         )
-        socket.send(SharedFrame.encode(message, as: serializer))
+        for frame in frames(of: message) { socket.send(frame) }
     }
 
     func left(_ subscription: Int64) {

@@ -4,7 +4,7 @@ import Synchronization
 import WAMP
 
 final class SharedFrame: Sendable {
-    private let message: Message
+    let message: Message
     private let frames = Mutex<[Serializer: ByteBuffer]>([:])
 
     init(_ message: Message) {

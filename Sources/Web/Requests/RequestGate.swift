@@ -52,8 +52,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
 
     private let admission: Admission
     private let limits: WebConfiguration.Limits
-    private let socketPath: String
-    private let subprotocols: [String]
+    private let sockets: [String: [String]]
     private let securityFields: [(name: String, value: String)]
     private let codec: Codec
     private let ways: Ways
@@ -66,8 +65,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
     init(rules: WebChannel.Rules, peer: String, codec: Codec, ways: Ways) {
         admission = rules.admission
         limits = rules.limits
-        socketPath = rules.socketPath
-        subprotocols = rules.subprotocols
+        sockets = rules.sockets
         securityFields = rules.securityFields
         self.peer = peer
         self.codec = codec
@@ -132,7 +130,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
         }
         var head = head
         var isLast = !head.isKeepAlive
-        switch WebSocketUpgrade(head, path: socketPath, subprotocols: subprotocols) {
+        switch WebSocketUpgrade(head, sockets: sockets) {
         case .none: break
         case .foreign:
             // The decoder stops at any upgrade, so nothing after this request could be read.

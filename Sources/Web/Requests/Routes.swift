@@ -28,6 +28,8 @@ struct Routes: HTTPResponder {
     let files: PageFiles
     /// Of the token for `/metrics`; comparing digests takes no time that depends on the secret.
     let metricsToken: SHA256.Digest?
+    /// The paths of websockets, each with its subprotocols.
+    let sockets: [String: [String]]
     let api: any WebAPI
     let logins: any LoginKeeper
     let throttle: LoginThrottle
@@ -86,7 +88,7 @@ struct Routes: HTTPResponder {
             // Not for whoever comes from loopback: an onion service or a proxy brings strangers from there.
             if !hasMetricsToken(request) { try Self.demandViewer(caller) }
             return Self.plain(.ok, await metrics())
-        case WebServer.socketPath:
+        case _ where sockets[path] != nil:
             throw Refusal(
                 status: 426,
                 sentence: "This is a websocket for WAMP. Use a WAMP client.",

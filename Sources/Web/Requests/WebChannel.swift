@@ -28,8 +28,8 @@ struct WebChannel: ServerChildChannel, HTTPChannelHandler {
         var tls: TLSFiles?
         /// Whether tor brings the connections, each with a line that tells its circuit.
         var isOnion: Bool
-        var socketPath: String
-        var subprotocols: [String]
+        /// The paths of websockets, each with its subprotocols.
+        var sockets: [String: [String]]
         var securityFields: [(name: String, value: String)]
         /// The user of a new websocket; called on its event loop.
         var makeUser: @Sendable (SocketOpening, any EventLoop) -> any WebSocketUser

@@ -15,7 +15,8 @@ enum WebSocketUpgrade: Equatable {
     /// Ends every key before hashing (RFC 6455, section 1.3).
     private static let suffix = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-    init(_ head: HTTPRequestHead, path: String, subprotocols: [String]) {
+    /// - Parameter sockets: the paths of websockets, each with its subprotocols.
+    init(_ head: HTTPRequestHead, sockets: [String: [String]]) {
         let wanted = head.headers[canonicalForm: "upgrade"].map { $0.lowercased() }
         guard !wanted.isEmpty else {
             self = .none
@@ -23,7 +24,7 @@ enum WebSocketUpgrade: Equatable {
         }
         let connection = head.headers[canonicalForm: "connection"].map { $0.lowercased() }
         guard wanted.contains("websocket"), connection.contains("upgrade"), head.method == .GET,
-            head.uri.split(separator: "?", omittingEmptySubsequences: false).first == path[...]
+            let subprotocols = sockets[String(head.uri.prefix { $0 != "?" })]
         else {
             self = .foreign
             return

@@ -15,7 +15,8 @@ BROWSER = ["chromium", "chromium-driver", "python3-selenium", "fonts-dejavu-core
            "fonts-noto-color-emoji"]
 
 #: What the end-to-end tests need besides.
-TEST = ["python3-pytest", "python3-yaml", "python3-pip", "tmux", "strace", "zsh", "fish", "man-db", "groff"]
+TEST = ["python3-pytest", "python3-yaml", "python3-pip", "python3-zmq", "tmux", "strace", "zsh", "fish", "man-db",
+        "groff"]
 #: What the reverse-proxy tests need: one of each kind that Deploy/ has a configuration for.
 PROXIES = ["apache2", "nginx-light", "caddy", "openssl"]
 #: What `Scripts/bench` compares with.

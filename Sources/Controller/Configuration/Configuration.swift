@@ -12,6 +12,8 @@ struct Configuration: Sendable, Equatable {
     var boxes: [Box] = []
     /// In alphabetical order of their names.
     var workers: [Worker] = []
+    /// Nil: no events are taken by ZeroMQ.
+    var ingest: Ingest?
 
     /// The socket through which commands reach the daemon.
     struct Control: Sendable, Equatable {
@@ -106,6 +108,16 @@ struct Configuration: Sendable, Equatable {
         /// URI prefixes, each with its dot at the end.
         var procedures: [String] = []
         var topics: [String] = []
+    }
+
+    /// Events that local programs push by ZeroMQ.
+    struct Ingest: Sendable, Equatable {
+        /// A loopback address.
+        var host: String
+        /// 0 lets the system choose.
+        var port: Int
+        /// URI prefixes, each with its dot at the end.
+        var topics: [String]
     }
 
     init(path: String? = nil, stateDirectory: String) {

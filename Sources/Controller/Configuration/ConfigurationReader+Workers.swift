@@ -57,7 +57,7 @@ extension ConfigurationReader {
     }
 
     /// URI prefixes that are a worker's own.
-    private mutating func prefixes(_ section: Section, _ key: String, _ boxes: [String]) -> [String] {
+    mutating func prefixes(_ section: Section, _ key: String, _ boxes: [String]) -> [String] {
         let prefixes = texts(section, key) ?? []
         for prefix in prefixes {
             let parts = prefix.split(separator: ".", omittingEmptySubsequences: false)

@@ -58,7 +58,7 @@ struct ConfigurationReader {
 
     private mutating func read(_ root: [String: Value], into configuration: inout Configuration) {
         let root = Section(path: [], values: root)
-        know(root, ["state-directory", "control", "web", "tor", "link", "box", "worker"])
+        know(root, ["state-directory", "control", "web", "tor", "link", "box", "worker", "ingest"])
         if let directory = file(root, "state-directory") { configuration.stateDirectory = directory }
         read(control: section(root, "control"), into: &configuration.control)
         if Configuration.Control().socket == configuration.control.socket,
@@ -73,7 +73,10 @@ struct ConfigurationReader {
         read(web: section(root, "web"), into: &configuration.web)
         read(tor: section(root, "tor"), into: &configuration.tor)
         read(link: section(root, "link"), into: &configuration.link)
-        defer { read(workers: section(root, "worker"), into: &configuration) }
+        defer {
+            read(workers: section(root, "worker"), into: &configuration)
+            read(ingest: section(root, "ingest"), into: &configuration)
+        }
         guard let boxes = section(root, "box") else { return }
         for name in boxes.values.keys.sorted() {
             guard Self.isBoxName(name) else {

@@ -30,7 +30,13 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     let workers = try WorkerCredentials.read(configuration.workers)
     var server = configuration.web.server
     server.metricsToken = try configuration.web.metricsTokenFile.map { try SecretFile.read($0, of: "/metrics") }
-    let realm = Realm(group: group, logins: logins, workers: workers, logger: logger)
+    let realm = Realm(
+        group: group,
+        logins: logins,
+        workers: workers,
+        permissions: Realm.permissions(showing: configuration.ingest?.topics ?? []),
+        logger: logger
+    )
     let publisher = Publisher(realm: realm)
     let tor = try TunnelSetup.tor(configuration, group: group, logger: logger)
     let boxes = configuration.boxes.map { box in
@@ -69,6 +75,10 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     )
     var services: [any Service] = [audit, tor, outbox, jobs, control, web, Greeting(web: web, owner: owner.name)]
     services += boxes
+    if let ingest = configuration.ingest {
+        let taken = IngestConfiguration(host: ingest.host, port: ingest.port, topics: ingest.topics)
+        services.append(IngestServer(configuration: taken, group: group, realm: realm, logger: logger))
+    }
     let running = ServiceGroup(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
     defer {
         // Held until here: one controller a state directory.

@@ -85,6 +85,15 @@ package final class Realm: Sendable {
         ],
     ])
 
+    /// The permissions, and everybody but guests may subscribe to what begins so.
+    package static func permissions(showing topics: [String]) -> PermissionTable {
+        var table = permissions
+        for role in [Account.Role.owner, .operator, .viewer] {
+            table.roles[role.rawValue, default: []] += topics.map { Permission(URIPattern($0, .prefix), [.subscribe]) }
+        }
+        return table
+    }
+
     // MARK: The controller's side
 
     /// Sends an event to all who take part. Events of one caller keep their order.

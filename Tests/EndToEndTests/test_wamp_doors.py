@@ -1,0 +1,136 @@
+"""The ways in besides WAMP v2: clients of WAMP v1, as autobahn.js 0.8 writes it, and events that pyzmq pushes."""
+
+import asyncio
+import json
+import re
+import socket
+
+import pytest
+import zmq
+from autobahnclient import Inbox, door, run, serializer  # noqa: F401
+from autobahn.wamp.types import SubscribeOptions
+from conftest import DEADLINE, link_state, make_home, wait_for
+from rawweb import Connection, WebSocket
+
+#: What begins a message of WAMP v1.
+WELCOME, PREFIX, CALL, CALLRESULT, CALLERROR, SUBSCRIBE, UNSUBSCRIBE, PUBLISH, EVENT = range(9)
+
+
+@pytest.fixture(scope="module")
+def ingest_port():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def served(lab, ingest_port, tmp_path_factory):
+    """One controller with both ways in switched on, its link live."""
+    with make_home(lab, tmp_path_factory.mktemp("doors"), web={"wamp-v1": True}) as home:
+        home.config.write_text(home.config.read_text() + f"""
+[ingest]
+listen = "127.0.0.1:{ingest_port}"
+topics = ["com.example."]
+""")
+        home.start()
+        wait_for("the link to be live", lambda: link_state(home) == "live")
+        yield home
+
+
+def topic(door, ticket=None, user="owner"):
+    """A topic's string with who subscribes, as pages of Ratchet's time write it."""
+    ticket = ticket or door.ticket(Origin=door.origin)
+    return json.dumps({"topic": "farseed.vps.torrents", "user": user, "token": ticket})
+
+
+def legacy(door, origin=None):
+    """A connection of WAMP v1 from the page's own origin."""
+    port = int(door.port)
+    opened = WebSocket(Connection(port), origin=origin or door.origin, target="/ws/v1", subprotocol="wamp")
+    if opened.answer.status == 101:
+        welcome = opened.receive()
+        assert welcome[0] == WELCOME and re.fullmatch(r"\d+", welcome[1]) and welcome[2:] == [1, "Farseed"]
+    return opened
+
+
+def test_a_client_of_wamp_v1_gets_the_state_then_deltas_and_calls(door, lab):
+    with legacy(door) as client:
+        name = topic(door)
+        client.send(SUBSCRIBE, name)
+        kind, event_of, state = client.receive()
+        assert (kind, event_of) == (EVENT, name) and state["full"].keys() >= set(lab.hashes.values())
+        for count in (1, 2, 3):
+            kind, event_of, delta = client.receive()
+            assert (kind, event_of, delta["epoch"], delta["seq"]) == (EVENT, name, state["epoch"], state["seq"] + count)
+        client.send(UNSUBSCRIBE, name)
+        client.send(PREFIX, "farseed", "farseed.")
+        client.send(CALL, "one", "farseed:boxes")
+        client.send(CALL, "two", "farseed.none")
+        answers = []
+        while len(answers) < 2:
+            message = client.receive()
+            if message[0] != EVENT:
+                answers.append(message)
+        assert answers[0] == [CALLRESULT, "one", {"boxes": [{"name": "vps"}]}]
+        assert answers[1][:3] == [CALLERROR, "two", "wamp.error.no_such_procedure"] and answers[1][3]
+
+
+def test_a_client_of_wamp_v1_needs_a_ticket_of_its_own_origin(door):
+    ticket = door.ticket(Origin=door.origin)
+    with legacy(door) as client:
+        client.send(SUBSCRIBE, "farseed.vps.torrents")
+        client.send(CALL, "one", "farseed.boxes")
+        assert client.receive()[:3] == [CALLERROR, "one", "wamp.error.not_authorized"]
+        client.send(SUBSCRIBE, topic(door, ticket))
+        assert client.receive()[0] == EVENT
+    for wrong in (topic(door, ticket), topic(door, user="ann"), topic(door, "guess")):
+        with legacy(door) as client:
+            client.send(SUBSCRIBE, wrong)
+            assert client.receive() == 1008
+    with legacy(door, origin="https://evil.example") as client:
+        assert client.answer.status == 403
+    with legacy(door) as client:
+        client.send(CALLRESULT, "one", 1)
+        assert client.receive() == 1002
+
+
+@pytest.fixture
+def push(ingest_port):
+    """A PUSH socket of the real libzmq."""
+    with zmq.Context() as context, context.socket(zmq.PUSH) as pusher:
+        pusher.setsockopt(zmq.LINGER, 0)
+        pusher.setsockopt(zmq.SNDTIMEO, DEADLINE * 1_000)
+        pusher.connect(f"tcp://127.0.0.1:{ingest_port}")
+        yield pusher
+
+
+def test_what_is_pushed_becomes_events(door, push, serializer):
+    async def scenario(client):
+        session, inbox = await client.owner(), Inbox()
+        await session.subscribe(inbox, "com.example.", SubscribeOptions(match="prefix", details=True))
+        for refused in (b"nonsense", b"[1]", b'{"topic": "farseed.vps.torrents", "data": {}}', b'{"topic": "com.exam"}'):
+            await asyncio.to_thread(push.send, refused)
+        await asyncio.to_thread(push.send_multipart, [b'{"topic": "com.example.no",', b'"data": 1}'])
+        await asyncio.to_thread(push.send_json, {"topic": "com.example.door", "data": {"open": True, "name": "Tür"}})
+        details, event = await inbox.next()
+        assert (details.topic, event) == ("com.example.door", {"open": True, "name": "Tür"})
+        for number in range(3_000):
+            await asyncio.to_thread(push.send_json, {"topic": "com.example.count", "data": number})
+        for number in range(3_000):
+            details, event = await inbox.next()
+            assert (details.topic, event) == ("com.example.count", (number,))
+
+    run(door, serializer, scenario)
+
+
+def test_a_message_too_large_ends_its_connection_and_the_sender_comes_back(door, push):
+    async def scenario(client):
+        session, inbox = await client.owner(), Inbox()
+        await session.subscribe(inbox, "com.example.door", SubscribeOptions(details=True))
+        await asyncio.to_thread(push.send_json, {"topic": "com.example.door", "data": "x" * 70_000})
+        # What libzmq had handed to the old connection is lost with it; so it is sent until one comes.
+        while inbox.events.empty():
+            await asyncio.to_thread(push.send_json, {"topic": "com.example.door", "data": "small"})
+            await asyncio.sleep(0.05)
+        assert (await inbox.next())[1] == ("small",)
+
+    run(door, "json", scenario)

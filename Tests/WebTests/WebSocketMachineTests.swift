@@ -243,31 +243,6 @@ private let closing: [Case] =
         #expect(run(Array(long[..<20])) == [.failure(.notText)])
     }
 
-    @Test("large messages in frames of any size arrive whole", arguments: [64, 256, 1_024, 4_096, 16_384, 65_536])
-    func largeMessages(_ size: Int) {
-        let message = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
-        var bytes: [UInt8] = []
-        for start in stride(from: 0, to: message.count, by: size) {
-            let end = min(message.count, start + size)
-            bytes += frame(start == 0 ? 2 : 0, Array(message[start..<end]), final: end == message.count)
-        }
-        #expect(run(bytes) == [.binary(message)])
-        #expect(run(bytes, step: 1_500) == [.binary(message)])
-    }
-
-    @Test("a message over the limit is refused before its bytes come, also in fragments")
-    func tooBig() {
-        #expect(
-            run(frame(2, [UInt8](repeating: 1, count: 200)), maximum: 200) == [
-                .binary([UInt8](repeating: 1, count: 200))
-            ]
-        )
-        let head = Array(frame(2, [UInt8](repeating: 1, count: 201))[..<4])
-        #expect(run(head, maximum: 200) == [.failure(.messageTooBig)])
-        let two = frame(2, [UInt8](repeating: 1, count: 150), final: false) + frame(0, [UInt8](repeating: 1, count: 51))
-        #expect(run(two, maximum: 200) == [.failure(.messageTooBig)])
-    }
-
     @Test("random bytes never trap and never pass as more than they are")
     func mutations() {
         var random = Seeded(state: 7)

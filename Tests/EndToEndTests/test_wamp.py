@@ -92,6 +92,32 @@ def test_a_snapshot_and_then_deltas_are_what_sync_says(door, lab, serializer):
     run(door, serializer, scenario)
 
 
+def test_a_gap_is_seen_by_its_number_and_repaired_by_sync(door, serializer):
+    """An event that got lost on the way is noticed at the next one; sync's answer goes on where deltas go on."""
+
+    async def scenario(client):
+        session, inbox, reader = await client.owner(), Inbox(), Reader()
+        await session.subscribe(inbox, "farseed.vps.torrents", SubscribeOptions(**RETAINED))
+        reader.apply((await inbox.next())[1])
+        _, lost = await inbox.next(lambda _, event: event["seq"] > reader.seq)
+        _, after = await inbox.next()
+        assert (lost["seq"], after["seq"]) == (reader.seq + 1, reader.seq + 2)
+        with pytest.raises(AssertionError, match="a gap"):
+            reader.apply(after)
+        reader.apply((await session.call("farseed.vps.sync")).kwresults)
+        assert reader.seq >= after["seq"]
+        reader.apply(after)
+        wanted = reader.deltas + 3
+        while reader.deltas < wanted:
+            reader.apply((await inbox.next())[1])
+        whole = (await session.call("farseed.vps.sync")).kwresults
+        while (whole["epoch"], whole["seq"]) not in reader.history:
+            reader.apply((await inbox.next())[1])
+        assert reader.history[whole["epoch"], whole["seq"]] == whole["full"]
+
+    run(door, serializer, scenario)
+
+
 def test_two_subscribers_get_the_same_deltas(door, serializer):
     async def scenario(client):
         inboxes = [Inbox(), Inbox()]
@@ -266,6 +292,22 @@ def test_subscriptions_and_registrations_can_be_looked_at(door, serializer):
         assert (await session.call("wamp.registration.get", registration))["uri"] == "farseed.boxes"
         assert await session.call("wamp.registration.match", "farseed.vps.sync")
         assert await session.call("wamp.registration.lookup", "farseed.nothing") is None
+
+    run(door, serializer, scenario)
+
+
+def test_the_history_of_the_link_is_kept(door, serializer):
+    async def scenario(client):
+        session, inbox = await client.owner(), Inbox()
+        subscription = await session.subscribe(inbox, "farseed.link.vps", SubscribeOptions(details=True))
+        details, state = await inbox.next()
+        kept = await session.call("wamp.subscription.get_events", subscription.id)
+        assert 1 <= len(kept) <= 100
+        same = [event for event in kept if event["publication"] == details.publication]
+        assert len(same) == 1 and same[0]["kwargs"] == state, kept[-1]
+        last = await session.call("wamp.subscription.get_events", subscription.id, limit=1)
+        assert len(last) == 1
+        assert await session.error(session.call("wamp.subscription.get_events", 1 << 50)) == "wamp.error.no_such_subscription"
 
     run(door, serializer, scenario)
 

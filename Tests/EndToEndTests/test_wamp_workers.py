@@ -52,6 +52,11 @@ role = "viewer"
 public-key = "{self.public_key}"
 procedures = ["farseed.worker."]
 topics = ["farseed.worker."]
+
+[worker.keeper]
+role = "owner"
+secret-file = "{self.secret_file}"
+topics = ["com.example."]
 """
 
     def enter(self, client, name, key=None, secret=None, **options):
@@ -227,17 +232,55 @@ def test_calls_of_a_worker_answer_fail_progress_and_are_cancelled(door, credenti
     run(door, serializer, scenario)
 
 
-def test_several_workers_share_a_procedure(door, credentials, serializer):
+@pytest.mark.parametrize("policy", ["single", "roundrobin", "random", "first", "last"])
+def test_several_workers_share_a_procedure(door, credentials, serializer, policy):
     async def scenario(client):
         owner = await client.owner()
-        procedure = f"farseed.worker.shared.{serializer}"
-        shared = RegisterOptions(invoke="roundrobin")
-        workers = [await credentials.enter(client, name) for name in ("reporter", "signer")]
-        for name, worker in zip(("reporter", "signer"), workers):
-            await worker.register(lambda name=name: name, procedure, shared)
-        assert {await owner.call(procedure) for _ in range(4)} == {"reporter", "signer"}
-        alone = workers[0].register(lambda: 0, procedure)
-        assert await owner.error(alone) == "wamp.error.procedure_already_exists"
+        procedure = f"farseed.worker.shared.{serializer}.{policy}"
+        shared = RegisterOptions(invoke=policy)
+        first, last = [await credentials.enter(client, name) for name in ("reporter", "signer")]
+        await first.register(lambda: "first", procedure, shared)
+        second = last.register(lambda: "last", procedure, shared)
+        if policy == "single":
+            assert await owner.error(second) == "wamp.error.procedure_already_exists"
+            assert await owner.call(procedure) == "first"
+            return
+        await second
+        # A fair draw misses one of two in sixty-four with a chance of one in 2^63.
+        answers = [await owner.call(procedure) for _ in range(64 if policy == "random" else 4)]
+        assert set(answers) == {"roundrobin": {"first", "last"}, "random": {"first", "last"},
+                                "first": {"first"}, "last": {"last"}}[policy]
+        if policy == "roundrobin":
+            assert answers[0] == answers[2] != answers[1] == answers[3]
+        other = last.register(lambda: 0, procedure, RegisterOptions(invoke="single"))
+        assert await owner.error(other) == "wamp.error.procedure_already_exists"
+        # Who is left goes on alone.
+        first.leave()
+        await first.left
+        assert await owner.call(procedure) == "last"
+
+    run(door, serializer, scenario)
+
+
+def test_testaments_are_read_out_when_their_session_has_gone(door, credentials, serializer):
+    async def scenario(client):
+        owner, inbox = await client.owner(), Inbox()
+        topic = f"com.example.will.{serializer}"
+        await owner.subscribe(inbox, topic, SubscribeOptions(details=True))
+        leaving, dropped, flushed = [await credentials.enter(client, "keeper") for _ in range(3)]
+        await leaving.call("wamp.session.add_testament", topic, ["left"], {"why": "bye"})
+        await dropped.call("wamp.session.add_testament", topic, ["dropped"], {}, scope="destroyed")
+        await flushed.call("wamp.session.add_testament", topic, ["flushed"], {})
+        await flushed.call("wamp.session.flush_testaments")
+        leaving.leave()
+        assert (await inbox.next())[1] == {"why": "bye"}
+        flushed.leave()
+        await flushed.left
+        dropped.protocol.transport.abort()
+        assert (await inbox.next())[1] == ("dropped",), "a flushed testament is not read out"
+        # Nobody leaves in a testament what they may not publish.
+        refused = owner.call("wamp.session.add_testament", topic, [], {})
+        assert await owner.error(refused) == "wamp.error.not_authorized"
 
     run(door, serializer, scenario)
 

@@ -7,6 +7,8 @@ import Web
 struct Publisher: Sendable {
     let realm: Realm
     private let labels = LabelBook()
+    /// How many past states of a link can be asked for.
+    private static let linkHistory = 100
 
     init(realm: Realm) { self.realm = realm }
 
@@ -46,7 +48,7 @@ struct Publisher: Sendable {
             }
             realm.retain("farseed.\(name).session") { _ in ["figures": .map(mirror.view.session)] }
             realm.retain("farseed.\(name).host") { _ in ["figures": .map(mirror.view.host)] }
-            realm.retain("farseed.link.\(name)") { _ in mirror.view.link.value }
+            realm.retain("farseed.link.\(name)", history: Self.linkHistory) { _ in mirror.view.link.value }
             realm.register("farseed.\(name).sync") { call in
                 call.labels.map(mirror.view.full(of:)) ?? mirror.view.full
             }

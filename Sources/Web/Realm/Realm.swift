@@ -105,11 +105,18 @@ package final class Realm: Sendable {
     /// newest instead of what it missed. `state` is called on any event loop: it must be quick, and may already hold
     /// what is only about to be published.
     ///
-    /// - Parameter match: `.prefix` for every topic that begins so; nil is then given for those that do not exist.
-    package func retain(_ topic: String, match: Match = .exact, state: @escaping @Sendable (String) -> Value?) {
+    /// - Parameters:
+    ///   - match: `.prefix` for every topic that begins so; nil is then given for those that do not exist.
+    ///   - history: how many past events are kept for `wamp.subscription.get_events`.
+    package func retain(
+        _ topic: String,
+        match: Match = .exact,
+        history: Int = 0,
+        state: @escaping @Sendable (String) -> Value?
+    ) {
         let pattern = URIPattern(topic, match)
         providers.withLock { $0.append(Provider(pattern: pattern, state: state)) }
-        onCore { $0.declare(TopicPolicy(pattern, isProvided: true, isConflatable: true)) }
+        onCore { $0.declare(TopicPolicy(pattern, isProvided: true, isConflatable: true, history: history)) }
     }
 
     /// Takes the topic's state back.

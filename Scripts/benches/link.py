@@ -30,11 +30,11 @@ LONG = 0.1
 class Counts:
     """How often each measurement is repeated."""
 
-    def __init__(self, quick):
+    def __init__(self, quick, runs=None):
         self.warm, self.login, self.cold, self.changes = (5, 2, 2, 3) if quick else (15, 7, 7, 10)
         self.at_once = 10 if quick else AT_ONCE
         self.together = 1 if quick else 3
-        self.recovery = 1 if quick else 3
+        self.recovery = runs or (1 if quick else 3)
 
 
 def run(directory, options, table, say):
@@ -67,7 +67,7 @@ class Measure:
 
     def __init__(self, directory, options, lab, family, peers, way, table, say):
         self.lab, self.peers, self.way, self.table, self.say = lab, peers, way, table, say
-        self.counts = Counts(options.quick)
+        self.counts = Counts(options.quick, options.runs)
         self.options = options
         overrides = {} if way == "onion" else {"tor": {"socks": f"unix:{lab.socks_any_unix}"},
                                                "box": {"address": "vps.test"}}
@@ -82,7 +82,7 @@ class Measure:
             self.attempt("together", self.together)
             self.attempt("changes", self.changes)
             if self.way == "onion" and (self.options.quick or delay == 0):
-                for fault in recovery.QUICK if self.options.quick else recovery.FAULTS:
+                for fault in self.options.fault or (recovery.QUICK if self.options.quick else recovery.FAULTS):
                     self.attempt("recovery", lambda fault=fault: self.recovery(fault))
 
     def attempt(self, what, action):

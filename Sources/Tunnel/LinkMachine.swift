@@ -15,6 +15,7 @@ package import Seedbox
 /// ```
 ///
 /// While suspect, the old session keeps its chance and a rival is begun on another circuit; the first to answer wins.
+/// An attempt gets a rival, too, when it takes long: tor waits for minutes on a circuit that leads nowhere.
 /// Time is a value: the moment of each event, from any origin. So is chance: `jitter` is a random number from 0 to 1.
 package struct LinkMachine: Sendable {
     package enum Event: Sendable, Hashable {
@@ -58,8 +59,8 @@ package struct LinkMachine: Sendable {
     package enum State: Sendable, Hashable {
         /// There is no tor to connect to yet, or it is still bootstrapping.
         case waitingForTor
-        /// On the way: SOCKS, circuit, SSH, greeting.
-        case attempting(Attempt)
+        /// On the way: SOCKS, circuit, SSH, greeting. A rival is begun where that takes long; the first to open wins.
+        case attempting(Attempt, rival: Attempt?)
         /// A session answers.
         case live(Live)
         /// A session has not answered for a while; a rival is on the way, or will be.
@@ -70,6 +71,8 @@ package struct LinkMachine: Sendable {
 
     package struct Attempt: Sendable, Hashable {
         package var id: Int
+        /// The number of the address it goes to.
+        var address: Int
         package var stage = Dialer.Stage.socks
     }
 
@@ -117,8 +120,8 @@ package struct LinkMachine: Sendable {
     package var name: String {
         switch state {
         case .waitingForTor: "waiting-for-tor"
-        case .attempting(let attempt):
-            switch attempt.stage {
+        case .attempting(let attempt, let rival):
+            switch max(attempt.stage, rival?.stage ?? .socks) {
             case .socks, .circuit: "connecting"
             case .handshake, .login: "authenticating"
             case .greeting: "greeting"
@@ -186,8 +189,8 @@ package struct LinkMachine: Sendable {
             return [.set(.retry, wait)]
         }
         let (attempt, action) = makeAttempt(at: now)
-        state = .attempting(attempt)
-        return [.cancel(.retry), action]
+        state = .attempting(attempt, rival: nil)
+        return [.set(.retry, timing.hedgeAfter), action]
     }
 
     private func spacing(at now: Duration) -> Duration? {
@@ -195,18 +198,22 @@ package struct LinkMachine: Sendable {
         return timing.spacing - (now - lastBegan)
     }
 
-    private mutating func makeAttempt(at now: Duration) -> (Attempt, Action) {
+    /// Each failure moves on to the next address, and a rival takes another one than the attempt beside it.
+    private mutating func makeAttempt(at now: Duration, beside other: Attempt? = nil) -> (Attempt, Action) {
         lastID += 1
         lastBegan = now
-        // Each failure moves on to the next address.
-        return (Attempt(id: lastID), .attempt(lastID, address: failures % addresses))
+        let address = other.map { ($0.address + 1) % addresses } ?? failures % addresses
+        return (Attempt(id: lastID, address: address), .attempt(lastID, address: address))
     }
 
     private mutating func reached(_ id: Int, _ stage: Dialer.Stage) -> [Action] {
         switch state {
-        case .attempting(var attempt) where attempt.id == id:
+        case .attempting(var attempt, let rival) where attempt.id == id:
             attempt.stage = stage
-            state = .attempting(attempt)
+            state = .attempting(attempt, rival: rival)
+        case .attempting(let attempt, var rival?) where rival.id == id:
+            rival.stage = stage
+            state = .attempting(attempt, rival: rival)
         case .suspect(let live, var rival?) where rival.id == id:
             rival.stage = stage
             state = .suspect(live, rival: rival)
@@ -217,7 +224,10 @@ package struct LinkMachine: Sendable {
 
     private mutating func opened(_ id: Int, at now: Duration) -> [Action] {
         switch state {
-        case .attempting(let attempt) where attempt.id == id: return adopt(id, at: now)
+        case .attempting(let attempt, let rival) where attempt.id == id:
+            return adopt(id, at: now) + (rival.map { [.abandon($0.id)] } ?? [])
+        case .attempting(let attempt, let rival?) where rival.id == id:
+            return adopt(id, at: now) + [.abandon(attempt.id)]
         case .suspect(let old, let rival?) where rival.id == id: return adopt(id, at: now) + [.end(old.id)]
         default: return [.end(id)]  // It won a race that was over.
         }
@@ -235,12 +245,20 @@ package struct LinkMachine: Sendable {
 
     private mutating func failed(_ id: Int, _ failure: DialFailure, at now: Duration, jitter: Double) -> [Action] {
         switch state {
-        case .attempting(let attempt) where attempt.id == id:
+        case .attempting(let attempt, let rival) where attempt.id == id || rival?.id == id:
             self.failure = failure
             failures += 1
-            let pause = pause(after: failure, jitter: jitter, at: now)
-            state = .backingOff(isLoss: false)
-            return [.set(.retry, pause)]
+            let pause: Action = .set(.retry, pause(after: failure, jitter: jitter, at: now))
+            guard let other = attempt.id == id ? rival : attempt else {
+                state = .backingOff(isLoss: false)
+                return [pause]
+            }
+            if failure.remedy == .tellOwner {
+                state = .backingOff(isLoss: false)
+                return [pause, .abandon(other.id)]
+            }
+            state = .attempting(other, rival: nil)
+            return [pause]
         case .suspect(let live, let rival?) where rival.id == id:
             failures += 1
             state = .suspect(live, rival: nil)
@@ -270,6 +288,13 @@ package struct LinkMachine: Sendable {
         case .suspect(let live, nil):
             let (rival, action) = makeAttempt(at: now)
             state = .suspect(live, rival: rival)
+            return [action]
+        case .attempting(let attempt, nil):
+            if let wait = spacing(at: now) { return [.set(.retry, wait)] }
+            // Without tor it goes no faster; later it may.
+            guard isTorUsable else { return [.set(.retry, timing.hedgeAfter)] }
+            let (rival, action) = makeAttempt(at: now, beside: attempt)
+            state = .attempting(attempt, rival: rival)
             return [action]
         case .waitingForTor, .attempting, .live, .suspect: return []
         }
@@ -344,8 +369,8 @@ package struct LinkMachine: Sendable {
         self.failure = failure
         let timers: [Action] = [.cancel(.ping), .cancel(.suspect), .cancel(.dead)]
         if case .suspect(_, let rival?) = state {
-            state = .attempting(rival)
-            return timers
+            state = .attempting(rival, rival: nil)
+            return timers + [.set(.retry, timing.hedgeAfter)]
         }
         state = .backingOff(isLoss: true)
         // Also where nothing stands against it, so that the loss is a state of its own that is seen.

@@ -94,9 +94,10 @@ struct LinkView {
         return .init(.unknown)
     }
 
-    /// The stage that an attempt is at.
+    /// The stage that an attempt is at; of two, the one that is further.
     private var current: Dialer.Stage? {
-        if case .attempting(let attempt) = machine.state { attempt.stage } else { nil }
+        guard case .attempting(let attempt, let rival) = machine.state else { return nil }
+        return max(attempt.stage, rival?.stage ?? .socks)
     }
 
     /// The stage that the last attempt failed at; nil while one is under way.

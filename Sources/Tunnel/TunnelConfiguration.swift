@@ -63,6 +63,9 @@ package struct LinkTiming: Sendable, Hashable {
     package var retryFault = Duration.seconds(60)
     /// Least time between the beginnings of two attempts: a guard refuses clients that make circuits faster.
     package var spacing = Duration.milliseconds(500)
+    /// An attempt that takes this long gets a rival on another circuit: over Tor a connection takes 4 s in the median, but
+    /// one through a relay that has died may wait for tor's own deadlines of a minute and more.
+    package var hedgeAfter = Duration.seconds(15)
     /// Deadline for tor's answer to the SOCKS request: finding the descriptor, introduction and rendezvous.
     package var socks = Duration.seconds(90)
     /// Deadline from the login to the agent's greeting.

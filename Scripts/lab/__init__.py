@@ -219,11 +219,19 @@ class Lab:
     def start_sshd(self):
         self.call("start_sshd")
 
-    def kill_sshd_connection(self):
-        return self.call("kill_sshd_connection")
+    def freeze_sshd_listener(self, on=True):
+        """Lets no new connection come to be, or go on again."""
+        self.call("freeze_sshd_listener", on=on)
 
-    def freeze_sshd_connection(self):
-        return self.call("freeze_sshd_connection")
+    def sshd_connections(self):
+        """The pids of sshd's processes for connections, as the seedbox sees them."""
+        return self.call("sshd_connections")
+
+    def kill_sshd_connection(self, oldest=False):
+        return self.call("kill_sshd_connection", oldest=oldest)
+
+    def freeze_sshd_connection(self, oldest=False):
+        return self.call("freeze_sshd_connection", oldest=oldest)
 
     def thaw_sshd_connection(self):
         return self.call("thaw_sshd_connection")
@@ -266,7 +274,8 @@ class Lab:
 
     # Configuration of the controller.
 
-    def write_config(self, path, web=None, tor=None, box=None, name="vps", own_tor=False):
+    def write_config(self, path, web=None, tor=None, link=None, box=None, name="vps",
+                     own_tor=False):
         """Writes a farseed.toml for this lab and returns its path; None as a value leaves that line out.
 
         `own_tor` makes the controller start its own tor child, which joins the lab's network.
@@ -277,6 +286,7 @@ class Lab:
         tables = {
             "web": {"listen": "127.0.0.1:0"} | (web or {}),
             "tor": reach | (tor or {}),
+            "link": link or {},
             f"box.{name}": place | {
                 "port": 22, "user": self.user, "key": self.key_path, "host-key": self.host_key_line,
                 "client-auth": self.client_auth_secret,

@@ -120,11 +120,17 @@ class Laboratory:
     def start_sshd(self):
         self._vps.start_sshd()
 
-    def kill_sshd_connection(self):
-        return self._vps.signal_connections(signal.SIGKILL)
+    def freeze_sshd_listener(self, on):
+        self._family.children["sshd"].signal(signal.SIGSTOP if on else signal.SIGCONT)
 
-    def freeze_sshd_connection(self):
-        return self._vps.signal_connections(signal.SIGSTOP)
+    def sshd_connections(self):
+        return self._vps.connections()
+
+    def kill_sshd_connection(self, oldest=False):
+        return self._vps.signal_connections(signal.SIGKILL, oldest)
+
+    def freeze_sshd_connection(self, oldest=False):
+        return self._vps.signal_connections(signal.SIGSTOP, oldest)
 
     def thaw_sshd_connection(self):
         return self._vps.signal_connections(signal.SIGCONT)

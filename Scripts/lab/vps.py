@@ -121,14 +121,19 @@ LogLevel VERBOSE
         listener = self.family.children["sshd"].pid
         return [pid for pid in descendants(os.getpid(), "sshd") if pid != listener]
 
+    def oldest_connection(self):
+        """The pids of the connection that was made first: sshd has one process or two for each."""
+        first = min(pid for pid in descendants(self.family.children["sshd"].pid, "sshd"))
+        return [first, *descendants(first, "sshd")]
+
     def agents(self):
         """The pids of the agents (or dummies) that sshd's connections have started."""
         name = Path(self.agent).name if self.agent else "cat"
         return descendants(os.getpid(), name)
 
-    def signal_connections(self, number):
-        """Sends a signal to every connection's sshd; returns how many there were."""
-        return len(send(self.connections(), number))
+    def signal_connections(self, number, oldest=False):
+        """Sends a signal to every connection's sshd, or to the oldest; returns how many there were."""
+        return len(send(self.oldest_connection() if oldest else self.connections(), number))
 
     def signal_agents(self, number):
         """Sends a signal to every agent; returns how many there were."""

@@ -39,7 +39,10 @@ extension CallConnection {
     func abandon(_ id: UInt32) {
         locked { state in
             state.discardInputs(id)
-            guard state.machine.isOpen(id) else { return state.records[id] = nil }
+            guard state.machine.isOpen(id) else {
+                state.records[id] = nil
+                return state.wake(.idle)
+            }
             state.records[id]?.isAbandoned = true
             if state.machine.cancel(id) { state.append(Frame(.cancel, call: id)) }
         }

@@ -185,6 +185,7 @@ extension CallConnection {
     }
 
     private func settle(_ id: UInt32, _ settlement: WireConnection.Settlement, _ state: inout CallsState) {
+        defer { state.wake(.idle) }
         if state.records[id]?.isAbandoned == true {
             state.records[id] = nil
             return

@@ -79,6 +79,13 @@ package final class CallConnection: Sendable {
         }
     }
 
+    /// Returns once no call is under way, or the connection is over.
+    package func idle() async throws {
+        try await attempting { state in
+            state.end != nil || state.records.values.allSatisfy(\.isOver) ? .done(()) : .wait(.idle)
+        }
+    }
+
     /// Ends the connection and everything on it; returns once the stream is closed, after at most two seconds.
     ///
     /// The peer's calls fail with `problem` where there is one; without, the stream just ends.

@@ -18,6 +18,8 @@ struct WaitList {
         case input(UInt32)
         /// The answer to a call.
         case answer(UInt32)
+        /// The end of the last call of ours.
+        case idle
         /// The end of the connection.
         case end
         /// The writer's end.

@@ -82,6 +82,14 @@ package final class SSHConnection: Sendable {
         return SSHChannel(self, session, state)
     }
 
+    /// Bytes that went through until now, both ways, as they are on the wire.
+    package var carried: UInt64 {
+        get async {
+            let session = session
+            return (try? await session.eventLoop.submit { session.value.pipe.moved }.get()) ?? 0
+        }
+    }
+
     /// Says goodbye, and returns once the descriptor is closed, which a deadline ensures.
     package func close() async {
         let session = session

@@ -61,6 +61,48 @@ package final class AgentSession: Sendable {
         return await running.value
     }
 
+    /// Bytes that the SSH connection has carried, both ways.
+    var carried: UInt64 { get async { await ssh.carried } }
+
+    /// Pings until it is cancelled; a circuit that has died in silence ends the connection and what runs on it.
+    package func keepAlive(_ timing: LinkTiming) async {
+        let silent = Problem(
+            .connectionLost,
+            "The seedbox has not answered for \(timing.deadAfter.components.seconds) s: the circuit is dead. Try again."
+        )
+        while (try? await Task.sleep(for: timing.pingEvery)) != nil {
+            do {
+                _ = try await within(timing.deadAfter, orThrow: silent) { [connection] in try await connection.ping() }
+            } catch let problem as Problem where problem == silent {
+                return await connection.close(problem)
+            } catch {
+                return
+            }
+        }
+    }
+
+    /// Whoever was given the connection just before it was replaced makes his call within this time.
+    private static let lastCalls = Duration.seconds(2)
+
+    /// Lets the calls under way end, and then ends.
+    func retire(_ timing: LinkTiming) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { [connection] in
+                guard (try? await Task.sleep(for: Self.lastCalls)) != nil else { return }
+                try? await connection.idle()
+            }
+            group.addTask { await self.keepAlive(timing) }
+            group.addTask { [ssh] in
+                while await ssh.carried < 2 * timing.recycleAfter {
+                    guard (try? await Task.sleep(for: timing.pingEvery)) != nil else { return }
+                }
+            }
+            await group.next()
+            group.cancelAll()
+        }
+        await end()
+    }
+
     /// Ends everything; returns when the descriptor is closed.
     package func end() async {
         await connection.close()

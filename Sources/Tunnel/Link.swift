@@ -176,11 +176,15 @@ package final class Link: Service {
         case .end(let id):
             guard let session = state.withLock({ $0.sessions.removeValue(forKey: id) }) else { return }
             group.addTask { await session.end() }
+        case .retire(let id):
+            guard let session = state.withLock({ $0.sessions[id] }) else { return }
+            group.addTask { [configuration] in await session.retire(configuration.timing) }
         case .ping(let id):
-            guard let connection = state.withLock({ $0.sessions[id]?.connection }) else { return }
+            guard let session = state.withLock({ $0.sessions[id] }) else { return }
             group.addTask { [post] in
                 // A connection that ends tells so itself.
-                if let roundTrip = try? await connection.ping() { post.yield(.heard(id, roundTrip: roundTrip)) }
+                guard let roundTrip = try? await session.connection.ping() else { return }
+                post.yield(.heard(id, roundTrip: roundTrip, carried: await session.carried))
             }
         case .set(let timer, let duration):
             let number = state.withLock { state in

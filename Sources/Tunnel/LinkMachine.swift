@@ -15,6 +15,8 @@ package import Seedbox
 /// ```
 ///
 /// While suspect, the old session keeps its chance and a rival is begun on another circuit; the first to answer wins.
+/// Where one is wanted, a spare session stands by on a circuit of its own: it takes over in one round trip. A session
+/// that has carried much is replaced in the same way, and its calls may end on it.
 /// An attempt gets a rival, too, when it takes long: tor waits for minutes on a circuit that leads nowhere.
 /// Time is a value: the moment of each event, from any origin. So is chance: `jitter` is a random number from 0 to 1.
 package struct LinkMachine: Sendable {
@@ -29,8 +31,8 @@ package struct LinkMachine: Sendable {
         case failed(Int, DialFailure)
         /// A session has ended, without our asking.
         case ended(Int, Problem)
-        /// A session has answered a ping.
-        case heard(Int, roundTrip: Duration)
+        /// A session has answered a ping; it has carried so many bytes until then.
+        case heard(Int, roundTrip: Duration, carried: UInt64 = 0)
         case timer(Timer)
         /// Somebody wants it tried now.
         case kicked
@@ -49,6 +51,8 @@ package struct LinkMachine: Sendable {
         case adopt(Int)
         /// Close a session; nothing more is heard of it.
         case end(Int)
+        /// Close a session once the calls on it have ended; nothing more is heard of it.
+        case retire(Int)
         /// Ping a session; the answer is `heard`.
         case ping(Int)
         /// Start or restart a timer.
@@ -62,9 +66,9 @@ package struct LinkMachine: Sendable {
         /// On the way: SOCKS, circuit, SSH, greeting. A rival is begun where that takes long; the first to open wins.
         case attempting(Attempt, rival: Attempt?)
         /// A session answers.
-        case live(Live)
-        /// A session has not answered for a while; a rival is on the way, or will be.
-        case suspect(Live, rival: Attempt?)
+        case live(Live, spare: Spare)
+        /// A session has not answered for a while; another is on the way, or will be.
+        case suspect(Live, spare: Spare)
         /// Nothing is on the way until the retry timer.
         case backingOff(isLoss: Bool)
     }
@@ -80,26 +84,43 @@ package struct LinkMachine: Sendable {
         package var id: Int
         /// Smoothed as TCP does (RFC 6298): an eighth of each new one.
         package var roundTrip: Duration?
+        /// When a ping went out that has not been answered; kept of a spare only.
+        var askedAt: Duration?
+        /// It has carried enough and is to be replaced.
+        var isWorn = false
+
+        mutating func answered(_ roundTrip: Duration) {
+            self.roundTrip = self.roundTrip.map { $0 * 7 / 8 + roundTrip / 8 } ?? roundTrip
+            askedAt = nil
+        }
     }
 
-    package private(set) var state = State.waitingForTor
-    /// Why the link is not live, or what the last attempt failed of; nil when live and before the first failure.
-    package private(set) var failure: DialFailure?
+    /// What takes the place of the session in use.
+    package enum Spare: Sendable, Hashable {
+        case none
+        case coming(Attempt)
+        /// It answers and waits.
+        case warm(Live)
+    }
 
-    private let timing: LinkTiming
+    package internal(set) var state = State.waitingForTor
+    /// Why the link is not live, or what the last attempt failed of; nil when live and before the first failure.
+    package internal(set) var failure: DialFailure?
+
+    let timing: LinkTiming
     private let addresses: Int
     private var isTorUsable = false
     private var lastID = 0
     /// When the last attempt began.
     private var lastBegan: Duration?
     /// Attempts that have failed in a row, and those of them that asked for another circuit at once.
-    private var failures = 0
-    private var hurried = 0
+    var failures = 0
+    var hurried = 0
     /// When the session in use was adopted, and how many in a row have died soon after it.
-    private var adoptedAt = Duration.zero
-    private var quickDeaths = 0
+    var adoptedAt = Duration.zero
+    var quickDeaths = 0
     /// A link that was live once is `lost` when it is not.
-    private var wasLive = false
+    var wasLive = false
 
     /// Attempts in a row that are made without a pause, where another circuit may do better.
     static let mostHurried = 2
@@ -135,7 +156,7 @@ package struct LinkMachine: Sendable {
     /// The session in use.
     package var session: Live? {
         switch state {
-        case .live(let live), .suspect(let live, _): live
+        case .live(let live, _), .suspect(let live, _): live
         case .waitingForTor, .attempting, .backingOff: nil
         }
     }
@@ -148,9 +169,9 @@ package struct LinkMachine: Sendable {
         case .opened(let id): opened(id, at: now)
         case .failed(let id, let failure): failed(id, failure, at: now, jitter: jitter)
         case .ended(let id, let problem): ended(id, problem, at: now, jitter: jitter)
-        case .heard(let id, let roundTrip): heard(id, roundTrip)
+        case .heard(let id, let roundTrip, let carried): heard(id, roundTrip, carried, at: now)
         case .timer(.retry): retry(at: now)
-        case .timer(.ping): ping()
+        case .timer(.ping): ping(at: now)
         case .timer(.suspect): suspected(at: now)
         case .timer(.dead): dead(at: now, jitter: jitter)
         case .kicked: kicked(at: now)
@@ -193,7 +214,7 @@ package struct LinkMachine: Sendable {
         return [.set(.retry, timing.hedgeAfter), action]
     }
 
-    private func spacing(at now: Duration) -> Duration? {
+    func spacing(at now: Duration) -> Duration? {
         guard let lastBegan, now - lastBegan < timing.spacing else { return nil }
         return timing.spacing - (now - lastBegan)
     }
@@ -214,9 +235,12 @@ package struct LinkMachine: Sendable {
         case .attempting(let attempt, var rival?) where rival.id == id:
             rival.stage = stage
             state = .attempting(attempt, rival: rival)
-        case .suspect(let live, var rival?) where rival.id == id:
-            rival.stage = stage
-            state = .suspect(live, rival: rival)
+        case .live(let live, .coming(var spare)) where spare.id == id:
+            spare.stage = stage
+            state = .live(live, spare: .coming(spare))
+        case .suspect(let live, .coming(var spare)) where spare.id == id:
+            spare.stage = stage
+            state = .suspect(live, spare: .coming(spare))
         default: break  // Of an attempt that was abandoned meanwhile.
         }
         return []
@@ -225,22 +249,17 @@ package struct LinkMachine: Sendable {
     private mutating func opened(_ id: Int, at now: Duration) -> [Action] {
         switch state {
         case .attempting(let attempt, let rival) where attempt.id == id:
-            return adopt(id, at: now) + (rival.map { [.abandon($0.id)] } ?? [])
+            return adopt(Live(id: id), at: now) + (rival.map { [.abandon($0.id)] } ?? [])
         case .attempting(let attempt, let rival?) where rival.id == id:
-            return adopt(id, at: now) + [.abandon(attempt.id)]
-        case .suspect(let old, let rival?) where rival.id == id: return adopt(id, at: now) + [.end(old.id)]
+            return adopt(Live(id: id), at: now) + [.abandon(attempt.id)]
+        case .suspect(let old, .coming(let spare)) where spare.id == id:
+            return adopt(Live(id: id), at: now) + [.end(old.id)]
+        case .live(let old, .coming(let spare)) where spare.id == id:
+            if old.isWorn { return adopt(Live(id: id), at: now) + [.retire(old.id)] }
+            state = .live(old, spare: .warm(Live(id: id, askedAt: now)))
+            return [.ping(id)]
         default: return [.end(id)]  // It won a race that was over.
         }
-    }
-
-    private mutating func adopt(_ id: Int, at now: Duration) -> [Action] {
-        adoptedAt = now
-        state = .live(Live(id: id))
-        failure = nil
-        failures = 0
-        hurried = 0
-        wasLive = true
-        return [.cancel(.retry), .adopt(id)] + pinging(id)
     }
 
     private mutating func failed(_ id: Int, _ failure: DialFailure, at now: Duration, jitter: Double) -> [Action] {
@@ -259,16 +278,20 @@ package struct LinkMachine: Sendable {
             }
             state = .attempting(other, rival: nil)
             return [pause]
-        case .suspect(let live, let rival?) where rival.id == id:
+        case .suspect(let live, .coming(let spare)) where spare.id == id:
             failures += 1
-            state = .suspect(live, rival: nil)
+            state = .suspect(live, spare: .none)
+            return [.set(.retry, pause(after: failure, jitter: jitter, at: now))]
+        case .live(let live, .coming(let spare)) where spare.id == id:
+            failures += 1
+            state = .live(live, spare: .none)
             return [.set(.retry, pause(after: failure, jitter: jitter, at: now))]
         default: return []
         }
     }
 
     /// Full jitter: anything from nothing to a bound that doubles.
-    private mutating func pause(after failure: DialFailure, jitter: Double, at now: Duration) -> Duration {
+    mutating func pause(after failure: DialFailure, jitter: Double, at now: Duration) -> Duration {
         let least = spacing(at: now) ?? .zero
         if failure.remedy == .newCircuit, hurried < Self.mostHurried {
             hurried += 1
@@ -282,12 +305,21 @@ package struct LinkMachine: Sendable {
         return max(least, bound * jitter)
     }
 
-    private mutating func retry(at now: Duration) -> [Action] {
+    mutating func retry(at now: Duration) -> [Action] {
         switch state {
         case .backingOff: return begin(at: now)
-        case .suspect(let live, nil):
-            let (rival, action) = makeAttempt(at: now)
-            state = .suspect(live, rival: rival)
+        case .suspect(let live, let spare):
+            if case .coming = spare { return [] }
+            let (attempt, action) = makeAttempt(at: now)
+            state = .suspect(live, spare: .coming(attempt))
+            // One that stood by and does not answer either.
+            if case .warm(let silent) = spare { return [.end(silent.id), action] }
+            return [action]
+        case .live(let live, .none) where wantsSpare(live):
+            if let wait = spacing(at: now) { return [.set(.retry, wait)] }
+            guard isTorUsable else { return [.set(.retry, timing.hedgeAfter)] }
+            let (attempt, action) = makeAttempt(at: now)
+            state = .live(live, spare: .coming(attempt))
             return [action]
         case .attempting(let attempt, nil):
             if let wait = spacing(at: now) { return [.set(.retry, wait)] }
@@ -296,94 +328,12 @@ package struct LinkMachine: Sendable {
             let (rival, action) = makeAttempt(at: now, beside: attempt)
             state = .attempting(attempt, rival: rival)
             return [action]
-        case .waitingForTor, .attempting, .live, .suspect: return []
+        case .waitingForTor, .attempting, .live: return []
         }
     }
 
     private mutating func kicked(at now: Duration) -> [Action] {
         guard case .backingOff = state else { return [] }
         return begin(at: now)
-    }
-
-    // MARK: A session
-
-    private func pinging(_ id: Int) -> [Action] {
-        let roundTrip = session?.roundTrip ?? .zero
-        return [
-            .cancel(.ping), .ping(id),
-            .set(.suspect, max(timing.suspectAfter, roundTrip * timing.suspectFactor)),
-            .set(.dead, max(timing.deadAfter, roundTrip * timing.deadFactor)),
-        ]
-    }
-
-    private mutating func ping() -> [Action] {
-        guard case .live(let live) = state else { return [] }
-        return pinging(live.id)
-    }
-
-    private mutating func heard(_ id: Int, _ roundTrip: Duration) -> [Action] {
-        guard var live = session, live.id == id else { return [] }
-        live.roundTrip = live.roundTrip.map { $0 * 7 / 8 + roundTrip / 8 } ?? roundTrip
-        var actions: [Action] = [.cancel(.suspect), .cancel(.dead), .set(.ping, timing.pingEvery)]
-        if case .suspect(_, let rival) = state {
-            actions.append(.cancel(.retry))
-            if let rival { actions.append(.abandon(rival.id)) }
-            failures = 0
-        }
-        state = .live(live)
-        return actions
-    }
-
-    private mutating func suspected(at now: Duration) -> [Action] {
-        guard case .live(let live) = state else { return [] }
-        state = .suspect(live, rival: nil)
-        if let wait = spacing(at: now) { return [.set(.retry, wait)] }
-        return retry(at: now)
-    }
-
-    private mutating func dead(at now: Duration, jitter: Double) -> [Action] {
-        guard let live = session else { return [] }
-        let problem = Problem(
-            .connectionLost,
-            "The agent has not answered for too long: the circuit is dead. A new session is being opened."
-        )
-        return [.end(live.id)] + over(live, problem, at: now, jitter: jitter)
-    }
-
-    private mutating func ended(_ id: Int, _ problem: Problem, at now: Duration, jitter: Double) -> [Action] {
-        guard let live = session, live.id == id else { return [] }
-        return over(live, problem, at: now, jitter: jitter)
-    }
-
-    /// The session is no more: a rival goes on in its place, or one is begun.
-    private mutating func over(
-        _ live: Live,
-        _ problem: Problem,
-        at now: Duration,
-        jitter: Double
-    ) -> [Action] {
-        quickDeaths = now - adoptedAt < Self.steadyAfter ? quickDeaths + 1 : 0
-        let failure =
-            problem.code == .connectionLost
-            ? DialFailure(problem, .newCircuit, at: .handshake) : DialFailure(problem, at: .greeting)
-        self.failure = failure
-        let timers: [Action] = [.cancel(.ping), .cancel(.suspect), .cancel(.dead)]
-        if case .suspect(_, let rival?) = state {
-            state = .attempting(rival, rival: nil)
-            return timers + [.set(.retry, timing.hedgeAfter)]
-        }
-        state = .backingOff(isLoss: true)
-        // Also where nothing stands against it, so that the loss is a state of its own that is seen.
-        var least = spacing(at: now) ?? .zero
-        if quickDeaths > Self.mostQuickDeaths {
-            let doublings = min(quickDeaths - Self.mostQuickDeaths - 1, 16)
-            least = max(least, min(timing.retryFirst * (1 << doublings), timing.retryLast) * jitter)
-        }
-        // What the agent said in its goodbye, it says again to the next session that comes at once.
-        switch failure.remedy {
-        case .tellOwner: return timers + [.set(.retry, timing.retryFault)]
-        case .backOff: return timers + [.set(.retry, max(least, timing.retryFirst))]
-        case .newCircuit: return timers + [.set(.retry, least)]
-        }
     }
 }

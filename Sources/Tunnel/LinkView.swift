@@ -25,6 +25,7 @@ struct LinkView {
             status[.circuit].detail = path.map { String($0.prefix(20)) }.joined(separator: " → ")
         }
         if status[.agent].state == .up { status[.agent].detail = software.map { String($0.prefix(40)) } ?? "" }
+        if case .live(_, .warm) = machine.state { status[.ssh].detail = "another session stands by" }
         if case .suspect = machine.state { status[.agent] = .init(.waiting, "no answer; trying another circuit") }
         return status
     }

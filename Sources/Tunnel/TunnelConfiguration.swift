@@ -66,6 +66,11 @@ package struct LinkTiming: Sendable, Hashable {
     /// An attempt that takes this long gets a rival on another circuit: over Tor a connection takes 4 s in the median, but
     /// one through a relay that has died may wait for tor's own deadlines of a minute and more.
     package var hedgeAfter = Duration.seconds(15)
+    /// Keeps a spare session on another circuit.
+    package var standby = false
+    /// A session that has carried so many bytes is replaced by a new one; what still runs on it may carry as many more.
+    /// libssh2's exchange of new keys has hung others after 1 GiB.
+    package var recycleAfter: UInt64 = 512 << 20
     /// Deadline for tor's answer to the SOCKS request: finding the descriptor, introduction and rendezvous.
     package var socks = Duration.seconds(90)
     /// Deadline from the login to the agent's greeting.

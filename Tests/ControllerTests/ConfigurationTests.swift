@@ -69,6 +69,7 @@ private let box = """
             probe-after = 2.5
             dead-after = 45
             standby = true
+            recycle-after = 64
             [box.vps]
             addresses = ["\(onion)", "vps.test"]
             port = 2222
@@ -90,7 +91,7 @@ private let box = """
         #expect(configuration.tor.socks == .unix(path: "/run/tor/socks"))
         #expect(configuration.tor.control == .tcp(host: "127.0.0.1", port: 9051))
         #expect(configuration.link.probeAfter == .milliseconds(2500))
-        #expect(configuration.link.standby)
+        #expect(configuration.link.standby && configuration.link.recycleAfter == 64 << 20)
         let box = try #require(configuration.boxes.first)
         #expect(box.name == "vps")
         #expect(box.addresses == [onion, "vps.test"])

@@ -31,9 +31,9 @@ private let document: String = {
         "state-directory", "socket", "group", "listen", "allowed-hosts", "allowed-origins", "certificate",
         "certificate-key", "trusted-proxies", "onion-listen", "metrics-token-file", "wamp-v1", "socks", "control",
         "control-password-file", "binary", "include",
-        "probe-after", "dead-after", "retry-at-most", "connect-within", "standby", "compression", "address",
-        "addresses",
-        "port", "user", "key", "host-key", "client-auth", "ingest", "topics",
+        "probe-after", "dead-after", "retry-at-most", "connect-within", "standby", "recycle-after", "compression",
+        "address", "addresses", "port", "user", "key", "host-key", "client-auth",
+        "ingest", "topics",
     ])
     func `every key of the configuration is documented`(key: String) {
         #expect(document.contains("`\(key)`"))

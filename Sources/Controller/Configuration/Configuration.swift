@@ -71,6 +71,8 @@ struct Configuration: Sendable, Equatable {
         var connectWithin: Duration?
         /// Keeps a second session warm on another circuit.
         var standby = false
+        /// Bytes after which a session is replaced.
+        var recycleAfter: UInt64?
         /// Compresses the SSH stream.
         var compression = true
     }

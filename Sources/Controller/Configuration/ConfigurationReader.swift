@@ -188,12 +188,16 @@ struct ConfigurationReader {
 
     private mutating func read(link: Section?, into target: inout Configuration.LinkTiming) {
         guard let link else { return }
-        know(link, ["probe-after", "dead-after", "retry-at-most", "connect-within", "standby", "compression"])
+        know(
+            link,
+            ["probe-after", "dead-after", "retry-at-most", "connect-within", "standby", "recycle-after", "compression"]
+        )
         target.probeAfter = seconds(link, "probe-after", 1...3_600)
         target.deadAfter = seconds(link, "dead-after", 1...3_600)
         target.retryAtMost = seconds(link, "retry-at-most", 1...3_600)
         target.connectWithin = seconds(link, "connect-within", 5...600)
         target.standby = flag(link, "standby") ?? target.standby
+        target.recycleAfter = integer(link, "recycle-after", 1...512).map { UInt64($0) << 20 }
         target.compression = flag(link, "compression") ?? target.compression
         if let probe = target.probeAfter, let dead = target.deadAfter, probe >= dead {
             fault(

@@ -22,11 +22,22 @@ struct Box: Service {
                 tasks.addTask {
                     for await status in link.statuses() { mirror.linkChanged(status) }
                 }
-                tasks.addTask {
-                    for await connection in link.connections() { await follow(connection) }
-                }
+                tasks.addTask { await followEach() }
             }
         }
+    }
+
+    /// Watches on the connection in use; the watch moves on where another takes its place and the old one still answers.
+    private func followEach() async {
+        var following: Task<Void, Never>?
+        for await connection in link.connections() {
+            following?.cancel()
+            await following?.value
+            // Not in a group: it is cancelled without the others, here or below.
+            following = Task { await follow(connection) }
+        }
+        following?.cancel()
+        await following?.value
     }
 
     /// Watches on one connection until it is lost.
@@ -35,6 +46,8 @@ struct Box: Service {
             do {
                 try await mirror.follow(connection, now: { Int64(Date.now.timeIntervalSince1970 * 1000) })
             } catch let problem as Problem where problem.code == .connectionLost {
+                return
+            } catch is CancellationError {
                 return
             } catch {
                 // A goodbye has the agent's own reason, but it is the end of the connection all the same.

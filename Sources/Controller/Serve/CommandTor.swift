@@ -39,7 +39,7 @@ struct CommandTor: Sendable {
     ) async throws -> OwnSession {
         let tunnel = TunnelSetup.box(box, configuration, epoch: nil)
         let session = try await link(tunnel).open(progress)
-        let watching = Task { await Self.keepAlive(session.connection, tunnel.timing) }
+        let watching = Task { await session.keepAlive(tunnel.timing) }
         return OwnSession(connection: session.connection) {
             watching.cancel()
             await session.end()
@@ -62,22 +62,5 @@ struct CommandTor: Sendable {
 
     private func link(_ tunnel: TunnelConfiguration) -> OneShotLink {
         OneShotLink(tunnel, tor: tor, group: MultiThreadedEventLoopGroup.singleton)
-    }
-
-    /// Pings until it is cancelled; a circuit that has died in silence ends the connection, and with it the command.
-    private static func keepAlive(_ connection: CallConnection, _ timing: LinkTiming) async {
-        let silent = Problem(
-            .connectionLost,
-            "The seedbox has not answered for \(timing.deadAfter.components.seconds) s: the circuit is dead. Try again."
-        )
-        while (try? await Task.sleep(for: timing.pingEvery)) != nil {
-            do {
-                _ = try await within(timing.deadAfter, orThrow: silent) { try await connection.ping() }
-            } catch let problem as Problem where problem == silent {
-                return await connection.close(problem)
-            } catch {
-                return
-            }
-        }
     }
 }

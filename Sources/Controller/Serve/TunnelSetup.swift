@@ -61,6 +61,8 @@ enum TunnelSetup {
         if let probeAfter = link.probeAfter { tunnel.timing.pingEvery = probeAfter }
         if let deadAfter = link.deadAfter { tunnel.timing.deadAfter = deadAfter }
         if let retryAtMost = link.retryAtMost { tunnel.timing.retryLast = retryAtMost }
+        tunnel.timing.standby = link.standby
+        if let recycleAfter = link.recycleAfter { tunnel.timing.recycleAfter = recycleAfter }
         if let connectWithin = link.connectWithin { tunnel.timing.socks = connectWithin }
         return tunnel
     }

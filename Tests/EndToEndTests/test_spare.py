@@ -1,0 +1,82 @@
+"""A second session on another circuit: one that stands by, and one that replaces a session that has carried much."""
+
+import os
+import subprocess
+
+import pytest
+
+from conftest import FARSEED, link_state, make_home, status, wait_for
+
+#: Until a silent session is suspect: a ping a second, and ten seconds without an answer; then one round trip.
+NOTICE = 20
+STANDBY = {"standby": True, "probe-after": 1}
+#: Bytes that no compression makes fewer, more than the MiB after which the session is replaced.
+MUCH = 3 << 20
+
+
+@pytest.fixture
+def standing_by(lab, tmp_path):
+    """A home side with a spare session that is warm."""
+    with make_home(lab, tmp_path, link=STANDBY) as home:
+        home.start()
+        wait_for("a session that stands by", lambda: stands_by(home))
+        yield home
+
+
+def stands_by(home):
+    """Whether the link line tells of a spare."""
+    answer = status(home)
+    hops = {h["hop"]: h for h in answer["boxes"][0]["link"]["hops"]} if answer else {}
+    return "stands by" in hops.get("ssh", {}).get("detail", "")
+
+
+def test_a_frozen_session_is_replaced_by_the_one_that_stands_by(standing_by, lab):
+    lab.freeze_sshd_listener()
+    try:
+        assert lab.freeze_sshd_connection(oldest=True)
+        wait_for("the silence to be noticed", lambda: link_state(standing_by) == "suspect", NOTICE, pause=0.02)
+        # No new session can be made: it is the spare that goes on.
+        wait_for("the spare to go on", lambda: link_state(standing_by) == "live", NOTICE)
+        done = standing_by.run("exec", "-n", "--", "transmission-remote", "-si")
+        assert done.returncode == 0, done.stderr
+    finally:
+        lab.freeze_sshd_listener(False)
+        lab.thaw_sshd_connection()
+    wait_for("another session that stands by", lambda: stands_by(standing_by))
+
+
+def test_a_session_that_ends_is_replaced_at_once(standing_by, lab):
+    assert lab.kill_sshd_connection(oldest=True)
+    done = standing_by.run("exec", "-n", "--", "transmission-remote", "-si")
+    # 48 where the call was on the session that died.
+    assert done.returncode in (0, 48), done.stderr
+    wait_for("another session that stands by", lambda: stands_by(standing_by))
+
+
+def test_a_session_is_replaced_after_much_data_and_no_call_is_lost(lab, tmp_path):
+    lab.write_agent_conf(allow_exec="/bin/cat")
+    try:
+        with make_home(lab, tmp_path, link={"recycle-after": 1, "probe-after": 1}) as home:
+            home.start()
+            wait_for("the link to be live", lambda: link_state(home) == "live")
+            lab.kill_agent()
+            cat = [FARSEED, "exec", "--", "/bin/cat"]
+            wait_for("an agent that allows it", lambda: home.run("exec", "-n", "--", "/bin/cat").returncode == 0)
+            before = set(lab.sshd_connections())
+            with subprocess.Popen(cat, env=home.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+                much = os.urandom(MUCH)
+                running.stdin.write(much)
+                running.stdin.flush()
+                first = running.stdout.read(MUCH)
+                wait_for("a new session beside the old", lambda: set(lab.sshd_connections()) - before)
+                wait_for("the link to be live", lambda: link_state(home) == "live")
+                for _ in range(5):
+                    assert home.run("exec", "-n", "--", "/bin/cat").returncode == 0
+                assert before & set(lab.sshd_connections()), "the old session stays while a call is on it"
+                rest, _ = running.communicate(b"the end", timeout=60)
+            assert running.returncode == 0 and first == much and rest == b"the end"
+            wait_for("the old session to be closed", lambda: not before & set(lab.sshd_connections()))
+            assert link_state(home) == "live"
+    finally:
+        lab.write_agent_conf()
+        lab.kill_agent()

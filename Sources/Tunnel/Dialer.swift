@@ -41,14 +41,14 @@ package struct Dialer: Sendable {
         self.group = group
     }
 
-    /// The SOCKS user name of this box's connections for one purpose; by it a circuit is found on the control port.
-    package static func userName(_ box: String, for purpose: TunnelConfiguration.Purpose = .control) -> String {
+    /// The SOCKS user name of a box's connections for one purpose.
+    private static func userName(_ box: String, for purpose: TunnelConfiguration.Purpose) -> String {
         "farseed-\(purpose.rawValue)-\(box)"
     }
 
     /// Goes all the way. The connection must be driven by `AgentSession.run()`.
     ///
-    /// - Parameter isolation: another one means another circuit.
+    /// - Parameter isolation: the SOCKS password. Another one means another circuit; on the control port it finds ours.
     package func dial(
         _ address: String,
         isolation: String,

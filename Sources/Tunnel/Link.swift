@@ -21,6 +21,8 @@ package final class Link: Service {
         var machine: LinkMachine
         var sessions: [Int: AgentSession] = [:]
         var attempts: [Int: Task<Void, Never>] = [:]
+        /// The SOCKS passwords of attempts and sessions, by which tor tells their circuits.
+        var isolations: [Int: String] = [:]
         /// The newest start of each timer; one that was restarted or cancelled fires in vain.
         var timers: [LinkMachine.Timer: Int] = [:]
         var lastTimer = 0
@@ -38,6 +40,12 @@ package final class Link: Service {
 
         /// The session in use.
         var live: AgentSession? { machine.session.flatMap { sessions[$0.id] } }
+
+        /// Nicknames of the relays on the way of the session in use, else of the newest attempt.
+        var path: [String]? {
+            guard let id = machine.session?.id ?? isolations.keys.max() else { return nil }
+            return isolations[id].flatMap { torStatus.news?.paths[$0] }
+        }
     }
 
     package init(_ configuration: TunnelConfiguration, tor: Tor, group: any EventLoopGroup, logger: Logger) {
@@ -156,8 +164,12 @@ package final class Link: Service {
         switch event {
         case .reached(_, let stage): state.stage = stage
         case .heard: state.heardAt = Wall.milliseconds
-        case .ended(let id, _): state.sessions[id] = nil
-        case .failed: state.failures += 1
+        case .ended(let id, _):
+            state.sessions[id] = nil
+            state.isolations[id] = nil
+        case .failed(let id, _):
+            state.failures += 1
+            state.isolations[id] = nil
         case .opened: state.heardAt = Wall.milliseconds
         default: break
         }
@@ -167,15 +179,22 @@ package final class Link: Service {
         switch action {
         case .attempt(let id, let address): attempt(id, configuration.addresses[address])
         case .abandon(let id):
-            state.withLock { $0.attempts.removeValue(forKey: id) }?.cancel()
+            state.withLock { state in
+                state.isolations[id] = nil
+                return state.attempts.removeValue(forKey: id)
+            }?.cancel()
         case .adopt(let id):
             state.withLock { state in
                 guard let session = state.sessions[id] else { return }
                 for listener in state.connectionListeners.values { listener.yield(session.connection) }
             }
         case .end(let id):
-            guard let session = state.withLock({ $0.sessions.removeValue(forKey: id) }) else { return }
-            group.addTask { await session.end() }
+            let ended = state.withLock { state in
+                state.isolations[id] = nil
+                return state.sessions.removeValue(forKey: id)
+            }
+            guard let ended else { return }
+            group.addTask { await ended.end() }
         case .retire(let id):
             guard let session = state.withLock({ $0.sessions[id] }) else { return }
             group.addTask { [configuration] in await session.retire(configuration.timing) }
@@ -207,11 +226,12 @@ package final class Link: Service {
 
     private func attempt(_ id: Int, _ address: String) {
         let dialer = Dialer(configuration, socks: tor.socks, group: group)
+        let isolation = Wall.nonce()
         // Not in the group: one attempt must be cancelled without the others. `leave` cancels what is left.
         let begin = { [self] in
             Task {
                 do {
-                    let session = try await dialer.dial(address, isolation: Wall.nonce()) { [post] stage in
+                    let session = try await dialer.dial(address, isolation: isolation) { [post] stage in
                         post.yield(.reached(id, stage))
                     }
                     let isWanted = state.withLock { state in
@@ -235,7 +255,10 @@ package final class Link: Service {
             }
         }
         // Noted before it can end, since it removes its own note.
-        state.withLock { $0.attempts[id] = begin() }
+        state.withLock { state in
+            state.isolations[id] = isolation
+            state.attempts[id] = begin()
+        }
     }
 
     private func leave() async {
@@ -269,7 +292,7 @@ package final class Link: Service {
             machine: state.machine,
             tor: state.torStatus,
             stage: state.stage,
-            path: state.torStatus.news?.paths[Dialer.userName(configuration.box)],
+            path: state.path,
             software: state.live?.hello?.software,
             heardAt: state.heardAt
         ).status

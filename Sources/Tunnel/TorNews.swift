@@ -10,7 +10,8 @@ package struct TorNews: Sendable, Hashable {
     package var clockSkew: Int?
     /// Such as `0.4.9.11`.
     package var version: String?
-    /// Nicknames of the relays of the newest circuit built for each SOCKS user name, from the guard on.
+    /// Nicknames of the relays of the newest circuit built for each SOCKS password, from the guard on. Ours are random and
+    /// each is used once.
     package private(set) var paths: [String: [String]]
 
     private var circuits: [String: String]
@@ -22,7 +23,7 @@ package struct TorNews: Sendable, Hashable {
         circuits = [:]
     }
 
-    /// User names remembered; ours are few, and other programs use the same tor.
+    /// Circuits remembered; ours are few, and other programs use the same tor.
     private static let mostPaths = 256
 
     /// Takes an event line of `STATUS_CLIENT` or `CIRC`, or an answer's `key=value` line.
@@ -55,22 +56,23 @@ package struct TorNews: Sendable, Hashable {
         }
     }
 
-    /// `7 BUILT $A~guard,$B~middle PURPOSE=HS_CLIENT_REND SOCKS_USERNAME="…"`, and its like.
+    /// `7 BUILT $A~guard,$B~middle PURPOSE=HS_CLIENT_REND SOCKS_USERNAME="…" SOCKS_PASSWORD="…"`, and its like.
     private mutating func circuit(_ line: ControlWords) {
         guard line.words.count >= 2 else { return }
         let (id, state) = (line.words[0], line.words[1])
         switch state {
         case "BUILT":
-            guard let user = line.pairs["SOCKS_USERNAME"], line.words.count >= 3, paths.count < Self.mostPaths else {
-                return
-            }
+            guard let password = line.pairs["SOCKS_PASSWORD"], line.words.count >= 3, paths.count < Self.mostPaths
+            else { return }
             // In the pairs of `ControlWords` a path with `$…=nickname` (not named by authorities) does not occur today.
-            paths[user] = line.words[2].split(separator: ",").map { relay in
+            paths[password] = line.words[2].split(separator: ",").map { relay in
                 relay.split(separator: "~").dropFirst().first.map(String.init) ?? String(relay.prefix(9))
             }
-            circuits[id] = user
+            circuits[id] = password
         case "CLOSED", "FAILED":
-            if let user = circuits.removeValue(forKey: id), !circuits.values.contains(user) { paths[user] = nil }
+            if let password = circuits.removeValue(forKey: id), !circuits.values.contains(password) {
+                paths[password] = nil
+            }
         default: break
         }
     }

@@ -64,14 +64,16 @@ import Testing
         #expect(news.version == "0.4.9.11")
     }
 
-    @Test("The newest circuit of a user name is known, and forgotten when it closes")
+    @Test("The newest circuit of a password is known, and forgotten when it closes")
     func circuits() {
         var news = TorNews()
-        news.received("circuit-status=\n3 BUILT $AA~guard,$BB~mid PURPOSE=HS_CLIENT_REND SOCKS_USERNAME=\"me\"")
-        #expect(news.paths == ["me": ["guard", "mid"]])
-        news.received("CIRC 4 BUILT $AA~guard,$CC~other SOCKS_USERNAME=\"me\"")
+        news.received(
+            "circuit-status=\n3 BUILT $AA~guard,$BB~mid PURPOSE=HS_CLIENT_REND SOCKS_USERNAME=\"me\" SOCKS_PASSWORD=\"once\""
+        )
+        #expect(news.paths == ["once": ["guard", "mid"]])
+        news.received("CIRC 4 BUILT $AA~guard,$CC~other SOCKS_USERNAME=\"me\" SOCKS_PASSWORD=\"once\"")
         news.received("CIRC 3 CLOSED $AA~guard,$BB~mid REASON=FINISHED")
-        #expect(news.paths == ["me": ["guard", "other"]])
+        #expect(news.paths == ["once": ["guard", "other"]])
         news.received("CIRC 4 CLOSED $AA~guard,$CC~other")
         #expect(news.paths.isEmpty)
     }

@@ -65,7 +65,7 @@ let package = Package(
         .target(
             name: "Tunnel",
             dependencies: [
-                "SSH", "Calls", "Wire", "Seedbox", "Notation", nioCore, nioPosix, logging, lifecycle,
+                "SSH", "Calls", "Wire", "Seedbox", "Notation", nioCore, nioPosix, logging, lifecycle, crypto,
             ],
             swiftSettings: strict
         ),

@@ -18,7 +18,6 @@ package struct ControlPort: Sendable {
 
     /// Bytes of a line; longer ones are no control port's.
     private static let longestLine = 65_536
-    private static let cookieSize = 32
     private static let connecting = TimeAmount.seconds(5)
 
     package init(_ address: TorAddress, credential: Credential = .cookie, group: any EventLoopGroup) {
@@ -67,8 +66,18 @@ package struct ControlPort: Sendable {
             let names = (methods?.pairs["METHODS"] ?? "NULL").split(separator: ",")
             if names.contains("NULL") {
                 reply = try await ask("AUTHENTICATE", &replies, outbound)
-            } else if names.contains("COOKIE"), let path = methods?.pairs["COOKIEFILE"] {
-                reply = try await ask("AUTHENTICATE \(try cookie(path))", &replies, outbound)
+            } else if names.contains("SAFECOOKIE"), let path = methods?.pairs["COOKIEFILE"] {
+                let cookie = SafeCookie(cookie: try cookie(path), nonce: Array(Wall.nonce().utf8))
+                let answer = try await ask(cookie.challenge, &replies, outbound)
+                guard answer.isSuccess else { throw refused(answer) }
+                guard let proof = answer.lines.first.flatMap(cookie.proof) else {
+                    throw Problem(
+                        .notPermitted,
+                        "What listens at tor's control port does not know tor's cookie, so it is not that tor. Correct "
+                            + "`control` in the configuration."
+                    )
+                }
+                reply = try await ask("AUTHENTICATE \(proof)", &replies, outbound)
             } else {
                 throw Problem(
                     .notPermitted,
@@ -79,13 +88,12 @@ package struct ControlPort: Sendable {
         guard reply.isSuccess else { throw refused(reply) }
     }
 
-    private func cookie(_ path: String) throws -> String {
-        // Only a file of a cookie's very size is read and sent: a port that is not tor's must not get other secrets.
-        let bytes = try SmallFile.read(path, atMost: Self.cookieSize + 1)
-        guard bytes.count == Self.cookieSize else {
+    private func cookie(_ path: String) throws -> [UInt8] {
+        let bytes = try SmallFile.read(path, atMost: SafeCookie.size + 1)
+        guard bytes.count == SafeCookie.size else {
             throw Problem(.notPermitted, "The cookie file that tor's control port names is no cookie.")
         }
-        return bytes.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+        return bytes
     }
 
     private func refused(_ reply: ControlReply) -> Problem {

@@ -1,0 +1,1 @@
+"""The parts of `Scripts/check-leaks`: what was reached, the homes it is reached from, and the scenario."""

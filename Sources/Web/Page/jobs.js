@@ -90,14 +90,14 @@ export class Jobs {
     const pending = [...this.#outbox.pending.values()].reverse().map((change) => this.#pendingLine(change));
     const current = [...pending, ...open, ...fresh];
     const isOpen = this.isOpen;
-    const section = $("#jobs");
-    section.hidden = !mayChange || (jobs.length === 0 && current.length === 0);
-    const shown = section.hidden ? [] : isOpen ? [...pending, ...jobs.map((job) => this.#line(job))] : current.slice(0, mostCurrent);
-    fill($("#jobs-list"), shown, () => new JobLine());
-    const waiting = pending.filter(({ state }) => state !== "failed").length + open.length;
+    const shown = isOpen ? [...pending, ...jobs.map((job) => this.#line(job))] : current.slice(0, mostCurrent);
+    $("#jobs").hidden = !mayChange || (shown.length === 0 && !isOpen);
+    fill($("#jobs-list"), mayChange ? shown : [], () => new JobLine());
     const rest = current.length - shown.length;
-    put($("#jobs-summary"), waiting > 0 ? `${waiting} under way` : rest > 0 && !isOpen ? `and ${rest} more` : "");
-    put($("#jobs-all"), isOpen ? "Close" : "All changes");
+    put($("#jobs-rest"), isOpen && shown.length === 0 ? "Nothing has been changed yet." : rest > 0 ? `and ${rest} more` : "");
+    const waiting = pending.filter(({ state }) => state !== "failed").length + open.length;
+    $("#jobs-all").hidden = !mayChange;
+    put($("#jobs-all .count"), waiting > 0 ? String(waiting) : "");
   }
 
   #line(job) {

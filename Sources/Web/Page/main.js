@@ -195,6 +195,7 @@ addEventListener("online", () => feed.wake());
 document.addEventListener("visibilitychange", () => { if (!document.hidden) feed.wake(); });
 
 listenForLogins(() => feed.restart());
+$("#logout").addEventListener("click", () => feed.logout());
 showState();
 const isNewLogin = await loginByLink();
 feed.start();

@@ -31,8 +31,9 @@ def test_adding_by_link_and_by_file_and_by_drop(page, lab, spare, tmp_path):
         ends(page, "Add by link")
         ends(page, "Add picked.torrent")
         shows(page, "5eed" * 10, picked_hash)
-        seen = lab.box.torrents("labels", "status")
-        assert set(seen[picked_hash]["labels"]) == {"one", "two"} and seen[picked_hash]["status"] == 0
+        # What is new is checked before it stands.
+        wait_for("it to stand", lambda: lab.box.torrents("status")[picked_hash]["status"] == 0)
+        assert set(lab.box.torrents("labels")[picked_hash]["labels"]) == {"one", "two"}
 
         page.script("""
             const bytes = Uint8Array.from(atob(arguments[0]), (letter) => letter.charCodeAt(0));

@@ -169,16 +169,18 @@ export class Feed extends EventTarget {
         if (link.data_at) box.dataAt = Math.max(box.dataAt ?? 0, link.data_at);
         this.#tell("link", { box });
       }),
-      wamp.subscribe(`farseed.${name}.host`, ({ figures }) => {
+      // Guests may not know of the host, nor of others' changes.
+      ...(this.role === "guest" ? [] : [wamp.subscribe(`farseed.${name}.host`, ({ figures }) => {
         if (!isCurrent()) return;
         box.host = figures;
         this.#tell("host", { box });
-      }),
+      })]),
     ].map((promise) => promise.catch(tolerate));
   }
 
-  #followJobs(wamp, isCurrent) {
-    return wamp.subscribe("farseed.jobs", ({ jobs }, { retained }) => {
+  async #followJobs(wamp, isCurrent) {
+    if (this.role === "guest") return;
+    await wamp.subscribe("farseed.jobs", ({ jobs }, { retained }) => {
       if (!isCurrent()) return;
       if (retained) this.jobs.clear();
       for (const job of jobs) this.jobs.set(job.id, job);

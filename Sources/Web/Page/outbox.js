@@ -44,8 +44,8 @@ export class Outbox extends EventTarget {
     change.state = "sending";
     this.#changed();
     try {
+      // It stays until `farseed.jobs` tells of it, so that it is always seen in one place or the other.
       await this.#feed.call(change.procedure, change.kwargs);
-      this.pending.delete(change.key);
     } catch (error) {
       change.state = error.uri === "farseed.connection" ? "waiting" : "refused";
       change.message = error.message;

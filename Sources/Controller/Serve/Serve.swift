@@ -86,6 +86,7 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     }
     do {
         try await running.run()
+    services.append(CertificateReload(web: web, logger: logger))
     } catch let error as WebError {
         throw error.problem
     }
@@ -112,6 +113,26 @@ extension WebError {
         case .listenFailed: Problem(.portInUse, message)
         case .overloaded: Problem(.internalFault, message)
         }
+/// Reads the certificate again at each SIGHUP, which `systemctl reload` sends.
+private struct CertificateReload: Service {
+    let web: WebServer
+    let logger: Logger
+
+    func run() async throws {
+        for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
+            do {
+                try web.reloadCertificate()
+                logger.info("The certificate was read again.")
+            } catch {
+                logger.error(
+                    "The certificate cannot be used; the one before stays.",
+                    metadata: ["web.error": "\(error)"]
+                )
+            }
+        }
+    }
+}
+
     }
 }
 

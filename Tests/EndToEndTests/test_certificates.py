@@ -1,0 +1,60 @@
+"""TLS by certificate files: another certificate is taken without a restart, and a broken one is not taken."""
+
+import signal
+import ssl
+import subprocess
+
+from conftest import wait_for
+from rawweb import Connection
+from test_attacks import running
+
+
+def make_certificate(directory, name):
+    """A self-signed certificate for loopback, NAME.pem, and its key, NAME.key."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1",
+                    "-keyout", directory / f"{name}.key", "-out", directory / f"{name}.pem"],
+                   check=True, capture_output=True, timeout=20)
+    (directory / f"{name}.key").chmod(0o600)
+
+
+def replace(directory, name):
+    """Puts this certificate and key where the controller reads them."""
+    for end in ("pem", "key"):
+        (directory / f"new.{end}").write_bytes((directory / f"{name}.{end}").read_bytes())
+        (directory / f"new.{end}").chmod(0o600)
+        (directory / f"new.{end}").rename(directory / f"tls.{end}")
+
+
+def test_a_new_certificate_is_taken_at_sighup_and_a_broken_one_is_not(tmp_path):
+    for name in ("first", "second"):
+        make_certificate(tmp_path, name)
+    replace(tmp_path, "first")
+    with running(tmp_path, 'certificate = "tls.pem"\ncertificate-key = "tls.key"') as controller:
+        def served():
+            return ssl.get_server_certificate(("127.0.0.1", controller.port), timeout=10)
+
+        first, second = ((tmp_path / f"{name}.pem").read_text() for name in ("first", "second"))
+        assert served() == first
+        context = ssl.create_default_context(cafile=tmp_path / "first.pem")
+        raw = Connection(controller.port).socket
+        with Connection(made=context.wrap_socket(raw, server_hostname="127.0.0.1"),
+                        host=f"127.0.0.1:{controller.port}") as before:
+            assert before.ask("GET", "/healthz").status == 200
+            replace(tmp_path, "second")
+            assert served() == first, "nothing changes without being asked for"
+            controller.server.send_signal(signal.SIGHUP)
+            wait_for("the second certificate", lambda: served() == second, 10)
+            assert before.ask("GET", "/healthz").status == 200, "who is there already stays"
+
+        (tmp_path / "tls.pem").write_text("no certificate")
+        controller.server.send_signal(signal.SIGHUP)
+        wait_for("a word in the log", lambda: "the one before stays" in controller.text(), 10)
+        assert served() == second
+
+
+def test_sighup_without_a_certificate_changes_nothing(tmp_path):
+    with running(tmp_path) as controller:
+        controller.server.send_signal(signal.SIGHUP)
+        wait_for("it to be noted", lambda: "certificate" in controller.text(), 10)
+        assert controller.ask("GET", "/healthz").status == 200

@@ -23,8 +23,8 @@ PUBLISH, TOPIC = 16, "farseed.worker.clock"
 #: Events a second, and for how long they are measured before and while passwords are hashed; in seconds. All hundred
 #: take less in a program built for use, and longer in one built for tests.
 RATE, PHASE = 5, 12
-#: Each phase ends within this.
-DEADLINE = 60
+#: Each phase ends within this, on a busy machine too.
+DEADLINE = 90
 #: The 99th percentile with logins may be this many times the one without, and a little; and never more than this, in
 #: seconds. A loop that hashed one password itself would be 200 ms late, and with a hundred of them 20 s.
 RATIO, SLACK, ABSOLUTE = 5, 0.05, 0.5
@@ -159,7 +159,7 @@ def test_a_hundred_logins_do_not_delay_a_thousand_subscribers(controller):
     for connection in logins:
         connection.begin("POST", "/api/login", SAME_SITE, body={"user": "lena", "password": password})
     began, over = time.monotonic(), after(PHASE)
-    busy = crowd.run(lambda: len(crowd.statuses) == LOGINS or over(), logins)
+    busy = crowd.run(lambda: len(crowd.statuses) == LOGINS or len(crowd.statuses) > 1 and over(), logins)
     took = time.monotonic() - began
 
     print(json.dumps({"quiet_p99_ms": round(p99(quiet) * 1e3, 1), "busy_p99_ms": round(p99(busy) * 1e3, 1),

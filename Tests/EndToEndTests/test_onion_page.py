@@ -160,8 +160,12 @@ def test_one_circuit_that_guesses_does_not_lock_out_the_others(onion):
 
     assert [guess("guesser") for _ in range(11)] == [401] * 10 + [429]
     assert guess("somebody-else") == 401
-    done = onion.home.run("user", "audit", "--json")
-    refused = [entry for entry in json.loads(done.stdout)["entries"] if entry["action"] == "login.throttled"]
+
+    def throttled():
+        done = onion.home.run("user", "audit", "--json")
+        return [entry for entry in json.loads(done.stdout)["entries"] if entry["action"] == "login.throttled"]
+
+    refused = wait_for("the entry", throttled)
     assert len(refused) == 1 and re.fullmatch(r"onion circuit \d+", refused[0]["origin"]), refused
 
 

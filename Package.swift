@@ -47,6 +47,7 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CLibSSH2", pkgConfig: "libssh2", providers: [.apt(["libssh2-1-dev", "libssl-dev"])]),
+        .systemLibrary(name: "CMalloc"),
         .target(name: "Notation", swiftSettings: strict),
         .target(name: "Seedbox", dependencies: ["Notation"], swiftSettings: strict),
         .target(name: "Wire", dependencies: ["Notation", nioCore], swiftSettings: strict),
@@ -58,7 +59,9 @@ let package = Package(
         ),
         .executableTarget(
             name: "Agent",
-            dependencies: ["Calls", "Wire", "Transmission", "Seedbox", "Notation", nioCore, nioPosix, logging],
+            dependencies: [
+                "Calls", "Wire", "Transmission", "Seedbox", "Notation", "CMalloc", nioCore, nioPosix, logging,
+            ],
             swiftSettings: strict
         ),
         .target(name: "SSH", dependencies: ["CLibSSH2", nioCore, logging], swiftSettings: strict),

@@ -39,7 +39,8 @@ final class AgentCore: Sendable {
         self.logger = logger
         client = RPCClient(rpc, group: group)
         // Microseconds of the wall clock: higher than any earlier run's, without a file to keep it in.
-        source = TorrentSource(client: client, epoch: WallClock.microseconds, timing: timing)
+        let epoch = WallClock.microseconds
+        source = TorrentSource(client: client, epoch: epoch, timing: timing, swept: Heap.giveBack)
         self.state = state
         verbs = Verbs(client: client)
         journal = Journal(state)

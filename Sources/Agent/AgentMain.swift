@@ -13,6 +13,7 @@ struct AgentMain {
     static func main() async {
         // A vanished reader is an error of the write, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
+        Heap.keepSmall()
         // No directory is kept busy, and no program that is started sees where the agent was started from.
         chdir("/")
         let command: AgentCommand

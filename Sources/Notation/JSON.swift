@@ -12,6 +12,22 @@ package enum JSON {
         return try reader.text()
     }
 
+    /// Reads as `decode` does, but keeps no item of an array that is the entry `key` of an object: `take` gets them one by
+    /// one, and the array of the result is empty. What it was given of a text that turns out to be faulty is void.
+    package static func decode(
+        _ bytes: UnsafeRawBufferPointer,
+        lenient: Bool = false,
+        itemsOf key: String,
+        _ take: (Value) -> Void
+    ) throws(NotationError) -> Value {
+        var reader = JSONReader(bytes: bytes, limits: NotationLimits(), lenient: lenient)
+        return try withoutActuallyEscaping(take) { (take) throws(NotationError) in
+            reader.items = (key, take)
+            defer { reader.items = nil }
+            return try reader.text()
+        }
+    }
+
     package static func decode(
         _ bytes: [UInt8],
         limits: NotationLimits = .init(),

@@ -11,6 +11,8 @@ struct JSONReader {
     let bytes: UnsafeRawBufferPointer
     let limits: NotationLimits
     let lenient: Bool
+    /// The entry whose items are handed out instead of kept.
+    var items: (key: String, take: (Value) -> Void)?
     private var position = 0
     private var elements = 0
 
@@ -80,8 +82,25 @@ struct JSONReader {
                 throw NotationError(.malformed, "a colon is missing after a name in a JSON object", at: position)
             }
             position += 1
-            entries[key] = try value(depth: depth)
+            if let items, items.key == key {
+                entries[key] = try handingOut(items.take, depth: depth)
+            } else {
+                entries[key] = try value(depth: depth)
+            }
             if try separator(end: UInt8(ascii: "}")) { return .map(entries) }
+        }
+    }
+
+    /// An array of the depth below, emptied item by item; any other value as it is.
+    private mutating func handingOut(_ take: (Value) -> Void, depth: Int) throws(NotationError) -> Value {
+        skipSpace()
+        guard try peek() == UInt8(ascii: "[") else { return try value(depth: depth) }
+        try enter(depth + 1)
+        if try skipTo(UInt8(ascii: "]")) { return .array([]) }
+        while true {
+            try count()
+            take(try value(depth: depth + 1))
+            if try separator(end: UInt8(ascii: "]")) { return .array([]) }
         }
     }
 

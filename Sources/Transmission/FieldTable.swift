@@ -41,37 +41,12 @@ package enum FieldTable {
         }
     }
 
-    /// Reads `torrents` in table form: a header row of names, then a row of values a torrent. Rows without a proper info
-    /// hash are passed over; a name that is not asked for is too.
+    /// Reads `torrents` of an answer in table form.
     package static func rows(_ answer: Value) throws(TransmissionError) -> [TorrentRow] {
         guard let table = answer["torrents"]?.array else { throw RPCDialect.unintelligible }
-        // Without a header there are no torrents: 3.00 sends it always, an empty list is legal all the same.
-        guard let header = table.first else { return [] }
-        guard let names = header.array?.map({ $0.string ?? "" }) else { throw RPCDialect.unintelligible }
-        guard let hashColumn = names.firstIndex(where: { $0 == "hashString" || $0 == "hash_string" }),
-            let idColumn = names.firstIndex(of: "id")
-        else { throw RPCDialect.unintelligible }
-        let columns = names.map { bySpelling[$0] }
-        let magnet = names.firstIndex { $0 == "magnetLink" || $0 == "magnet_link" }
-        let priorities = names.firstIndex(of: "priorities")
-        var rows: [TorrentRow] = []
-        rows.reserveCapacity(table.count - 1)
-        for entry in table.dropFirst() {
-            guard let cells = entry.array, cells.count == names.count else { throw RPCDialect.unintelligible }
-            guard let hash = cells[hashColumn].string.flatMap(InfoHash.init), let id = cells[idColumn].int else {
-                continue
-            }
-            var row = TorrentRow(hash: hash, id: id)
-            row.fields.reserveCapacity(columns.count)
-            for (column, cell) in zip(columns, cells) {
-                guard let column, let value = column.read(cell) else { continue }
-                row.fields[column.field] = value
-            }
-            row.magnetLink = magnet.flatMap { cells[$0].string }
-            row.fileCount = priorities.flatMap { cells[$0].array }.map { Int64($0.count) }
-            rows.append(row)
-        }
-        return rows
+        let reader = TableReader()
+        for entry in table { reader.take(entry) }
+        return try reader.finish()
     }
 
     struct Column: Sendable {
@@ -137,7 +112,7 @@ package enum FieldTable {
         Column("file-count", .files, positive),
     ]
 
-    private static let bySpelling: [String: Column] = {
+    static let bySpelling: [String: Column] = {
         var columns: [String: Column] = [:]
         for column in hot + cold {
             columns[column.name] = column

@@ -27,7 +27,14 @@ package final class RPCClient: Sendable {
     package var dialect: RPCDialect { state.withLock { $0.dialect } }
 
     /// Takes old names for method and arguments; read the answer with `Value.named`.
-    package func call(_ method: String, _ arguments: [String: Value] = [:]) async throws(TransmissionError) -> Value {
+    ///
+    /// - Parameter takeTorrent: gets the items of `torrents` one by one; the answer then holds none. Those of thousands of
+    ///   torrents as one value would be many times the answer's size.
+    package func call(
+        _ method: String,
+        _ arguments: [String: Value] = [:],
+        eachTorrent takeTorrent: ((Value) -> Void)? = nil
+    ) async throws(TransmissionError) -> Value {
         var (reply, dialect) = try await send(method, arguments)
         if reply.status == 409 {
             guard let sessionID = reply.headers.first(name: "X-Transmission-Session-Id"), sessionID.utf8.count <= 256
@@ -44,7 +51,10 @@ package final class RPCClient: Sendable {
         let value: Value
         do {
             // 3.00 writes lone surrogates; the rest of its answer is sound.
-            value = try reply.body.withUnsafeReadableBytes { try JSON.decode($0, lenient: true) }
+            value = try reply.body.withUnsafeReadableBytes { bytes in
+                guard let takeTorrent else { return try JSON.decode(bytes, lenient: true) }
+                return try JSON.decode(bytes, lenient: true, itemsOf: "torrents", takeTorrent)
+            }
         } catch {
             throw RPCDialect.unintelligible
         }

@@ -23,14 +23,22 @@ package final class TorrentSource: Sendable {
     }
 
     private let client: RPCClient
+    private let swept: @Sendable () -> Void
     private let state: Mutex<State>
     private let wakeup = Wakeup()
     private let clock = ContinuousClock()
     private let start: ContinuousClock.Instant
 
-    /// `epoch` must be higher than that of every earlier source of this seedbox.
-    package init(client: RPCClient, epoch: Int64, timing: WatcherTiming = WatcherTiming()) {
+    /// `epoch` must be higher than that of every earlier source of this seedbox. `swept` is called after each answer about
+    /// all torrents, which took much memory for a moment.
+    package init(
+        client: RPCClient,
+        epoch: Int64,
+        timing: WatcherTiming = WatcherTiming(),
+        swept: @escaping @Sendable () -> Void = {}
+    ) {
         self.client = client
+        self.swept = swept
         start = clock.now
         state = Mutex(State(watcher: Watcher(epoch: epoch, timing: timing)))
     }
@@ -39,7 +47,9 @@ package final class TorrentSource: Sendable {
     package func run() async {
         while !Task.isCancelled {
             switch state.withLock({ $0.watcher.next(now: now) }) {
-            case .ask(let request): await ask(request)
+            case .ask(let request):
+                await ask(request)
+                if case .torrents(.all, _) = request { swept() }
             case .wait(let until): await wakeup.wait(upTo: .milliseconds(max(1, until - now)))
             }
         }
@@ -199,9 +209,11 @@ package final class TorrentSource: Sendable {
                 precondition(!hashes.isEmpty, "an empty list of ids would mean all torrents")
                 arguments["ids"] = .array(hashes.map { .string($0.hex) })
             }
-            let answer = try await client.call("torrent-get", arguments)
+            let reader = TableReader()
+            let answer = try await client.call("torrent-get", arguments, eachTorrent: reader.take)
+            guard answer["torrents"]?.array != nil else { throw RPCDialect.unintelligible }
             let removed = scope == .recent ? answer["removed"]?.array?.compactMap(\.int) ?? [] : []
-            return .torrents(try FieldTable.rows(answer), removed: removed)
+            return .torrents(try reader.finish(), removed: removed)
         }
     }
 

@@ -105,6 +105,27 @@ import Testing
         #expect(JSON.text(value) == text)
     }
 
+    @Test("Items of one array are handed out and not kept")
+    func handsOut() throws {
+        func decode(_ text: String) throws -> (Value, [Value]) {
+            var items: [Value] = []
+            let value = try Array(text.utf8).withUnsafeBytes {
+                try JSON.decode($0, itemsOf: "rows") { items.append($0) }
+            }
+            return (value, items)
+        }
+        let (value, items) = try decode(#"{"a":{"rows": [1,[2,{}],"x"],"b":[3]}}"#)
+        #expect(value == ["a": ["rows": [], "b": [3]]])
+        #expect(items == [1, [2, [:]], "x"])
+        #expect(try decode(#"{"rows":[ ]}"#) == (["rows": []], []))
+        #expect(try decode(#"{"rows":7}"#) == (["rows": 7], []))
+        for text in [#"{"rows":[1"#, #"{"rows":[1,]}"#, #"{"rows":[1]]"#, #"{"rows":[1]} x"#, #"{"rows":"#] {
+            #expect(throws: NotationError.self) { try decode(text) }
+        }
+        let deep = #"{"rows":"# + String(repeating: "[", count: 1000)
+        #expect(throws: NotationError.self) { try decode(deep) }
+    }
+
     @Test("Pretty text breaks lines")
     func pretty() {
         #expect(

@@ -143,3 +143,7 @@ def _apt_install(prefix, packages):
 if __name__ == "__main__":
     ensure([package for group in sys.argv[1:] for package in GROUPS[group]])
     ensure_pypi([package for group in sys.argv[1:] for package in PYPI.get(group, [])])
+    if "test" in sys.argv[1:]:
+        import transmissions
+
+        transmissions.ensure()

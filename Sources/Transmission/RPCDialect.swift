@@ -22,7 +22,7 @@ package enum RPCDialect: Sendable, Hashable {
         case .jsonRPC:
             var parameters: [String: Value] = [:]
             for (name, value) in arguments {
-                parameters[Self.snake(name)] =
+                parameters[Self.modern(name)] =
                     switch (name, value) {
                     case ("fields", .array(let names)): .array(names.map { .string(Self.snake($0.string ?? "")) })
                     case ("ids", .string("recently-active")): "recently_active"
@@ -52,6 +52,9 @@ package enum RPCDialect: Sendable, Hashable {
         }
     }
 
+    /// What JSON-RPC calls it: snake case, and a unit by its right name.
+    static func modern(_ name: String) -> String { name == "cache-size-mb" ? "cache_size_mib" : snake(name) }
+
     /// `percentDone` and `peer-limit` as `percent_done` and `peer_limit`.
     package static func snake(_ name: String) -> String {
         if name == "isUTP" { return "is_utp" }
@@ -76,5 +79,5 @@ package enum RPCDialect: Sendable, Hashable {
 
 extension Value {
     /// The entry with the old RPC name, under whichever of its two spellings the daemon used.
-    package func named(_ name: String) -> Value? { self[name] ?? self[RPCDialect.snake(name)] }
+    package func named(_ name: String) -> Value? { self[name] ?? self[RPCDialect.modern(name)] }
 }

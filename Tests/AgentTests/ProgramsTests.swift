@@ -92,6 +92,24 @@ import Wire
         #expect(result.output == hostile.map { $0 + "|" }.joined())
     }
 
+    @Test func `the password goes along in the environment, where ps does not show it`() async throws {
+        let temporary = try TemporaryDirectory()
+        let script = """
+            #!/bin/sh
+            tr '\\0' ' ' < /proc/$$/cmdline
+            [ "$TR_AUTH" = me:pass-word-1234 ] && echo authorized
+            echo "$TR_AUTH"
+            """
+        let remote = try temporary.write("transmission-remote", script, mode: 0o700)
+        let account = Account(user: "me", password: "pass-word-1234")
+        let agent = ServedAgent(try shell("transmission-remote \(remote)"), account: account)
+        let execution = try await agent.withConnection { try await Execution($0, ["transmission-remote", "-l"]) }
+        #expect(execution.reply == ["status": 0])
+        #expect(execution.output.contains("-ne"))
+        #expect(execution.output.contains("authorized\n****"))
+        #expect(!execution.output.contains("pass-word"))
+    }
+
     @Test func `too much output ends the program`() async throws {
         let problem = await #expect(throws: Problem.self) {
             try await run("yes", "exec-output-limit 1M")

@@ -38,6 +38,27 @@ struct ServedAgent {
         )
     }
 
+    /// Watches a real daemon, and looks every tenth of a second instead of every two, and so on.
+    init(
+        watching daemon: TransmissionDaemon,
+        account: Account? = nil,
+        state: StateDirectory? = nil,
+        cold: Int64 = 300
+    ) throws {
+        var configuration = AgentConfiguration()
+        configuration.rpc = daemon.configuration
+        configuration.rpc.replyDeadline = .seconds(5)
+        configuration.transmissionRemote = try daemon.release.path("transmission-remote")
+        var timing = WatcherTiming()
+        timing.watched = 100
+        timing.cold = cold
+        timing.session = 500
+        timing.retry = 100
+        timing.retryUnauthorized = 100
+        timing.busy = 500
+        self.init(configuration, account: account, state: state, timing: timing)
+    }
+
     /// Runs `body` with a connection of that role; the watch on Transmission runs meanwhile.
     func withConnection<Success: Sendable>(
         _ role: Role = .control,

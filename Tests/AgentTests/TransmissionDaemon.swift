@@ -4,6 +4,7 @@ import Foundation
 import NIOPosix
 import Notation
 import Seedbox
+import Testing
 import Transmission
 
 @testable import Agent
@@ -12,17 +13,36 @@ final class TransmissionDaemon: @unchecked Sendable {
     // Unchecked: `process` is replaced by `restart` only, which one test calls at a time.
 
     struct Missing: Error, CustomStringConvertible {
-        var description = "transmission-daemon is not installed: apt-get install transmission-daemon transmission-cli"
+        var description: String
+    }
+
+    /// Of Transmission: the machine's own (3.00 on Debian 12), the last of the old protocol, and one of JSON-RPC.
+    enum Release: String, CaseIterable, CustomTestStringConvertible {
+        case installed
+        case beta41 = "4.1-beta"
+        case stable41 = "4.1"
+
+        var testDescription: String { "Transmission \(rawValue)" }
+
+        func path(_ program: String) throws -> String {
+            let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../..").standardized
+            let path =
+                self == .installed
+                ? "/usr/bin/\(program)" : root.appending(path: ".build/transmission/\(rawValue)/\(program)").path
+            guard access(path, X_OK) == 0 else {
+                throw Missing(description: "There is no \(path). `Scripts/need lab test` brings it.")
+            }
+            return path
+        }
     }
 
     struct Silent: Error, CustomStringConvertible {
         var description: String
     }
 
-    static let program = "/usr/bin/transmission-daemon"
-
     let directory: TemporaryDirectory
     let port: Int
+    let release: Release
     private let account: Account?
     private var process: Process
 
@@ -36,8 +56,9 @@ final class TransmissionDaemon: @unchecked Sendable {
         return RPCClient(configuration, group: MultiThreadedEventLoopGroup.singleton)
     }
 
-    init(account: Account? = nil) async throws {
-        guard access(Self.program, X_OK) == 0 else { throw Missing() }
+    /// `more` goes into its settings.json.
+    init(_ release: Release = .installed, account: Account? = nil, _ more: [String: Value] = [:]) async throws {
+        self.release = release
         directory = try TemporaryDirectory()
         self.account = account
         port = Self.freePort()
@@ -45,7 +66,8 @@ final class TransmissionDaemon: @unchecked Sendable {
             "rpc-bind-address": "127.0.0.1", "rpc-port": .int(Int64(port)), "rpc-whitelist-enabled": false,
             "rpc-authentication-required": .bool(account != nil),
             "download-dir": .string(directory.path + "/downloads"),
-            "incomplete-dir-enabled": false, "dht-enabled": false, "lpd-enabled": false, "pex-enabled": false,
+            "incomplete-dir-enabled": false, "rename-partial-files": false, "dht-enabled": false, "lpd-enabled": false,
+            "pex-enabled": false,
             "utp-enabled": false, "port-forwarding-enabled": false, "peer-port": .int(Int64(Self.freePort())),
             "bind-address-ipv4": "127.0.0.1",
         ]
@@ -53,8 +75,9 @@ final class TransmissionDaemon: @unchecked Sendable {
             settings["rpc-username"] = .string(account.user)
             settings["rpc-password"] = .string(account.password)
         }
+        settings.merge(more) { _, new in new }
         _ = try directory.write("settings.json", JSON.text(.map(settings)))
-        process = try Self.start(directory.path)
+        process = try Self.start(release, directory.path)
         try await answering()
     }
 
@@ -68,7 +91,7 @@ final class TransmissionDaemon: @unchecked Sendable {
 
     func restart() async throws {
         stop()
-        process = try Self.start(directory.path)
+        process = try Self.start(release, directory.path)
         try await answering()
     }
 
@@ -86,6 +109,17 @@ final class TransmissionDaemon: @unchecked Sendable {
         return InfoHash(added?.named("hashString")?.string ?? "")!
     }
 
+    /// Runs `transmission-remote` as another user of the seedbox would.
+    func remote(_ words: [String]) throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: try release.path("transmission-remote"))
+        process.arguments = ["127.0.0.1:\(port)"] + words
+        process.standardOutput = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0)
+    }
+
     /// A torrent whose pieces nobody has.
     static func metainfo(_ name: String, size: Int = 40_000) -> [UInt8] {
         let pieces = (size + 16_383) / 16_384
@@ -95,9 +129,23 @@ final class TransmissionDaemon: @unchecked Sendable {
             + [UInt8](repeating: 7, count: pieces * 20) + Array("ee".utf8)
     }
 
-    private static func start(_ directory: String) throws -> Process {
+    /// A torrent of several files of 40,000 bytes each, in a directory.
+    static func metainfo(_ name: String, files: [String]) -> [UInt8] {
+        let pieces = (files.count * 40_000 + 16_383) / 16_384
+        let list = files.map { "d6:lengthi40000e4:pathl\($0.utf8.count):\($0)ee" }.joined()
+        return Array("d4:infod5:filesl\(list)e4:name\(name.utf8.count):\(name)".utf8)
+            + Array("12:piece lengthi16384e6:pieces\(pieces * 20):".utf8)
+            + [UInt8](repeating: 7, count: pieces * 20) + Array("ee".utf8)
+    }
+
+    private static func start(_ release: Release, _ directory: String) throws -> Process {
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: program)
+        process.executableURL = URL(fileURLWithPath: try release.path("transmission-daemon"))
+        // What it asks of the world (the port test) ends at a closed door of this machine.
+        process.environment = [
+            "PATH": "/usr/bin:/bin", "HOME": directory, "http_proxy": "http://127.0.0.1:1",
+            "https_proxy": "http://127.0.0.1:1", "no_proxy": "127.0.0.1",
+        ]
         process.arguments = ["-f", "-g", directory]
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice

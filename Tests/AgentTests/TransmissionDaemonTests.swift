@@ -9,40 +9,20 @@ import Wire
 
 @testable import Agent
 
-/// The whole agent against the real daemon that Debian installs.
+/// The whole agent against real daemons: Debian's own and newer ones.
 @Suite(.serialized, .timeLimit(.minutes(3))) struct TransmissionDaemonTests {
     private static let hostile = [
         "plain", "🧅 onion", "<img src=x onerror=alert(1)>", "$(touch pwned)", "two\nlines\tand\u{1B}[31mred",
         "abc\u{202E}gnp.exe", "中5文", String(repeating: "long ", count: 40), "'\"`\\", "e\u{301}",
     ]
 
-    /// A tenth of a second instead of two, and so on.
-    private var quick: WatcherTiming {
-        var timing = WatcherTiming()
-        timing.watched = 100
-        timing.cold = 300
-        timing.session = 500
-        timing.retry = 100
-        timing.retryUnauthorized = 100
-        timing.busy = 500
-        return timing
-    }
-
-    private func agent(
-        _ daemon: TransmissionDaemon,
-        account: Account? = nil,
-        state: StateDirectory? = nil
-    ) -> ServedAgent {
-        var configuration = AgentConfiguration()
-        configuration.rpc = daemon.configuration
-        configuration.rpc.replyDeadline = .seconds(5)
-        return ServedAgent(configuration, account: account, state: state, timing: quick)
-    }
-
-    @Test func `hostile names arrive whole, and what others change is told`() async throws {
-        let daemon = try await TransmissionDaemon()
+    @Test(arguments: TransmissionDaemon.Release.allCases)
+    func `hostile names arrive whole, and what others change is told`(_ release: TransmissionDaemon.Release)
+        async throws
+    {
+        let daemon = try await TransmissionDaemon(release)
         for name in Self.hostile { try await daemon.add(name) }
-        try await agent(daemon).withConnection { connection in
+        try await ServedAgent(watching: daemon).withConnection { connection in
             var mirror = Mirror(try await connection.open("watch", ["topics": ["torrents", "daemon"]]))
             try await mirror.until { $0.table?.torrents.count == Self.hostile.count }
             #expect(Set(mirror.names) == Set(Self.hostile))
@@ -59,10 +39,79 @@ import Wire
         daemon.stop()
     }
 
-    @Test func `a daemon that freezes is busy, one that is killed is down, and both come back`() async throws {
+    /// Labels, limits, priorities and trackers are what `recently-active` does not tell.
+    @Test(arguments: TransmissionDaemon.Release.allCases)
+    func `what others change with transmission-remote is found`(_ release: TransmissionDaemon.Release) async throws {
+        let daemon = try await TransmissionDaemon(release)
+        let hash = try await daemon.add("one")
+        try await daemon.add("two")
+        let announce = "http://127.0.0.1:1/announce"
+        let changes: [(words: [String], field: Field, value: Value)] = [
+            (["-L", "film"], .labels, ["film"]), (["-d", "70"], .downLimit, 70_000), (["-u", "30"], .upLimit, 30_000),
+            (["-Bl"], .priority, -1), (["-td", announce], .trackers, ["127.0.0.1"]), (["-hl"], .sessionLimits, true),
+            (["-sr", "1.5"], .ratioLimit, 1.5),
+        ]
+        try await ServedAgent(watching: daemon).withConnection { connection in
+            var mirror = Mirror(try await connection.open("watch", ["topics": ["torrents"]]))
+            try await mirror.until { $0.names.count == 2 }
+            for (words, field, value) in changes {
+                try daemon.remote(["-t", hash.hex] + words)
+                try await mirror.until { $0.table?.torrents[hash]?[field] == value }
+            }
+            _ = try await daemon.client.call("queue-move-bottom", ["ids": [.string(hash.hex)]])
+            try await mirror.until { $0.table?.torrents[hash]?[.queue] == 1 }
+        }
+        daemon.stop()
+    }
+
+    @Test func `what is changed by a program of ours is seen at once`() async throws {
         let daemon = try await TransmissionDaemon()
+        let hash = try await daemon.add("one")
+        // On its own the agent would not look at labels within this test.
+        try await ServedAgent(watching: daemon, cold: 600_000).withConnection { connection in
+            var mirror = Mirror(try await connection.open("watch", ["topics": ["torrents"]]))
+            try await mirror.until { $0.names == ["one"] }
+            _ = try await Execution(connection, ["transmission-remote", "-t", hash.hex, "-L", "film"])
+            try await mirror.until { $0.table?.torrents[hash]?[.labels] == ["film"] }
+        }
+        daemon.stop()
+    }
+
+    @Test func `a key that reads watches, and can neither change nor look closer`() async throws {
+        let daemon = try await TransmissionDaemon()
+        let hash = try await daemon.add("one")
+        try await ServedAgent(watching: daemon).withConnection(.read) { connection in
+            var mirror = Mirror(try await connection.open("watch", ["topics": ["torrents", "daemon"]]))
+            try await mirror.until { $0.names == ["one"] }
+            for verb in Verb.allCases {
+                let problem = await #expect(throws: Problem.self) {
+                    try await connection.call(
+                        verb.rawValue,
+                        ["hashes": [.string(hash.hex)], "hash": .string(hash.hex)]
+                    )
+                }
+                #expect(problem?.code == .notPermitted)
+            }
+            try await daemon.add("two")
+            try await mirror.until { Set($0.names) == ["one", "two"] }
+        }
+        try await ServedAgent(watching: daemon).withConnection(.bulk) { connection in
+            #expect(try await connection.call("status")["role"] == "bulk")
+            for procedure in ["watch", "exec"] + Verb.allCases.map(\.rawValue) {
+                let problem = await #expect(throws: Problem.self) { try await connection.call(procedure) }
+                #expect(problem?.code == .notPermitted)
+            }
+        }
+        daemon.stop()
+    }
+
+    @Test(arguments: TransmissionDaemon.Release.allCases)
+    func `a daemon that freezes is busy, one that is killed is down, and both come back`(
+        _ release: TransmissionDaemon.Release
+    ) async throws {
+        let daemon = try await TransmissionDaemon(release)
         try await daemon.add("one")
-        try await agent(daemon).withConnection { connection in
+        try await ServedAgent(watching: daemon).withConnection { connection in
             var mirror = Mirror(try await connection.open("watch", ["topics": ["torrents", "daemon"]]))
             try await mirror.until { $0.daemon?.state == .up && $0.names == ["one"] }
             daemon.freeze()
@@ -82,14 +131,15 @@ import Wire
         daemon.stop()
     }
 
-    @Test func `a password is asked for, used, and never told`() async throws {
+    @Test(arguments: TransmissionDaemon.Release.allCases)
+    func `a password is asked for, used, and never told`(_ release: TransmissionDaemon.Release) async throws {
         let account = Account(user: "me", password: "pass-word-1234")
-        let daemon = try await TransmissionDaemon(account: account)
+        let daemon = try await TransmissionDaemon(release, account: account)
         try await daemon.add("secret torrent")
-        let refused = try await agent(daemon).withConnection { try await $0.call("status") }
+        let refused = try await ServedAgent(watching: daemon).withConnection { try await $0.call("status") }
         #expect(refused["transmission"]?["state"] == "unauthorized")
         #expect(refused["transmission"]?["message"]?.string?.contains("rpc-auth-file") == true)
-        try await agent(daemon, account: account).withConnection { connection in
+        try await ServedAgent(watching: daemon, account: account).withConnection { connection in
             let status = try await connection.call("status")
             #expect(status["transmission"]?["state"] == "up")
             let list = try await Execution(connection, ["transmission-remote", "-l"])
@@ -105,105 +155,13 @@ import Wire
         daemon.stop()
     }
 
-    @Test func `every verb does what it says`() async throws {
-        let daemon = try await TransmissionDaemon()
-        let temporary = try TemporaryDirectory()
-        let bystander = try await daemon.add("bystander")
-        let other = temporary.path + "/other"
-        try FileManager.default.createDirectory(atPath: other, withIntermediateDirectories: true)
-        try await agent(daemon, state: temporary.state).withConnection { connection in
-            let metainfo = TransmissionDaemon.metainfo("🧅 verb")
-            let added = try await connection.call(
-                "torrent.add",
-                [
-                    "metainfo": .bytes(metainfo), "paused": true, "labels": ["a", "b"], "up_limit": 5000, "priority": 1,
-                    "key": "add-1",
-                ]
-            )
-            let hash = try #require(added["hash"])
-            let hashes: Value = [hash]
-            #expect(added["name"] == "🧅 verb")
-            #expect(added["duplicate"] == false)
-            #expect(added["fields"]?["labels"] == ["a", "b"])
-            #expect(added["fields"]?["up_limit"] == 5000)
-            let again = try await connection.call("torrent.add", ["metainfo": .bytes(metainfo)])
-            #expect(again["duplicate"] == true)
-
-            let call = try await connection.open("torrent.add", ["upload": true, "paused": true])
-            try await call.send(ByteBuffer(bytes: metainfo), lane: 0)
-            try await call.end(lane: 0)
-            #expect(try await call.result()["duplicate"] == true)
-
-            func status(_ verb: String) async throws -> Value? {
-                let reply = try await connection.call(verb, ["hashes": hashes])
-                return reply["torrents"]?[hash.string ?? ""]?["status"]
-            }
-            #expect(try await status("torrent.start") != "stopped")
-            #expect(try await status("torrent.stop") == "stopped")
-            #expect(try await status("torrent.start_now") != "stopped")
-            _ = try await status("torrent.verify")
-            _ = try await status("torrent.reannounce")
-            _ = try await connection.call("torrent.queue", ["hashes": hashes, "to": "top"])
-
-            let announce = "http://127.0.0.1:1/announce?passkey=x"
-            let set = try await connection.call(
-                "torrent.set",
-                [
-                    "hashes": hashes, "labels": [], "down_limit": 7000, "up_limit": .null, "ratio_mode": 1,
-                    "ratio_limit": 1.5, "idle_mode": 2, "peer_limit": 9, "session_limits": false, "wanted": [0],
-                    "trackers_add": [.string(announce)],
-                ]
-            )
-            let fields = set["torrents"]?[hash.string ?? ""]
-            #expect(fields?["labels"] == [])
-            #expect(fields?["down_limit"] == 7000)
-            #expect(fields?["up_limited"] == false)
-            #expect(fields?["trackers"] == ["127.0.0.1"])
-            let details = try await connection.call("torrent.get", ["hash": hash])
-            #expect(details["files"]?.array?.count == 1)
-            #expect(details["files"]?.array?.first?["name"]?.string?.hasSuffix("verb") == true)
-            #expect(details["trackers"]?.array?.first?["announce"] == .string(announce))
-            #expect(details["piece_count"] == 3)
-            _ = try await connection.call(
-                "torrent.set",
-                ["hashes": hashes, "trackers_remove": [.string(announce)]]
-            )
-
-            let moved = try await connection.call("torrent.move", ["hashes": hashes, "directory": .string(other)])
-            #expect(moved["torrents"]?[hash.string ?? ""]?["directory"] == .string(other))
-            _ = try await connection.call(
-                "torrent.set",
-                ["hashes": hashes, "priority": -1, "key": "prio"]
-            )
-            let removed = try await connection.call("torrent.remove", ["hashes": hashes, "key": "rm"])
-            #expect(removed == ["removed": hashes])
-            #expect(try await connection.call("torrent.remove", ["hashes": hashes, "key": "rm"])["repeated"] == true)
-            let missing = await #expect(throws: Problem.self) {
-                try await connection.call("torrent.remove", ["hashes": hashes])
-            }
-            #expect(missing?.code == .notFound)
-
-            let session = try await connection.call("session.set", ["speed_limit_down": 123_000, "peer_port": 51_999])
-            #expect(session["speed_limit_down"] == 123_000)
-            #expect(try await connection.call("session.get")["peer_port"] == 51_999)
-            #expect(try await connection.call("session.free_space", ["path": "/"])["free"]?.int ?? 0 > 0)
-            let nowhere = await #expect(throws: Problem.self) {
-                try await connection.call("session.free_space", ["path": "/no/where"])
-            }
-            #expect(nowhere?.code == .notFound)
-            #expect(try await connection.call("session.stats")["torrent_count"] == 1)
-            // Nothing ever touched the torrent that was not named.
-            let rest = try await connection.call("torrent.get", ["hash": .string(bystander.hex), "details": []])
-            #expect(rest["fields"]?["labels"] == [])
-            #expect(rest["fields"]?["status"] == "stopped")
-        }
-        daemon.stop()
-    }
-
-    @Test func `a watcher that comes back gets only what it missed, a slow one fewer events`() async throws {
-        let daemon = try await TransmissionDaemon()
+    @Test(arguments: TransmissionDaemon.Release.allCases)
+    func `a watcher that comes back gets only what it missed, a slow one fewer events`(
+        _ release: TransmissionDaemon.Release
+    ) async throws {
+        let daemon = try await TransmissionDaemon(release)
         let hash = try await daemon.add("one")
-        let agent = agent(daemon)
+        let agent = try ServedAgent(watching: daemon)
         try await agent.withConnection { connection in
             let watch: Value = ["topics": ["torrents"]]
             var mirror = Mirror(try await connection.open("watch", watch))

@@ -45,7 +45,9 @@ final class AgentCore: Sendable {
         verbs = Verbs(client: client)
         journal = Journal(state)
         programs = Programs(configuration, rpc: rpc, account: account, group: group, launch: launch)
-        host = HostMonitor(source: source, disk: configuration.disk, verbs: verbs, logger: logger)
+        let disk = configuration.disk
+        let keeper = DiskKeeper(source: source, configuration: disk, verbs: verbs, state: state, logger: logger)
+        host = HostMonitor(source: source, diskGuard: keeper)
     }
 
     /// Watches until it is cancelled.

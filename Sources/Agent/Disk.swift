@@ -5,7 +5,9 @@ import Notation
 
 struct Disk: Sendable, Hashable {
     /// One of the directories on it, the shortest.
-    var directory: String
+    var directory: String { directories.first ?? "/" }
+    /// All that were looked at on it.
+    var directories: [String]
     var total: Int64
     /// Bytes that this user may still write.
     var free: Int64
@@ -16,17 +18,21 @@ struct Disk: Sendable, Hashable {
     /// One for each file system, in the order of their directories.
     static func all(holding directories: Set<String>) -> [Disk] {
         var disks: [Disk] = []
-        var seen: Set<UInt64> = []
+        var places: [UInt64: Int] = [:]
         let ordered = directories.sorted { ($0.utf8.count, $0) < ($1.utf8.count, $1) }
         for directory in ordered.prefix(mostDirectories) where directory.hasPrefix("/") {
             var status = stat()
             var figures = statvfs()
             guard stat(directory, &status) == 0, statvfs(directory, &figures) == 0 else { continue }
-            guard seen.insert(UInt64(status.st_dev)).inserted else { continue }
+            if let place = places[UInt64(status.st_dev)] {
+                disks[place].directories.append(directory)
+                continue
+            }
+            places[UInt64(status.st_dev)] = disks.count
             let unit = Int64(clamping: figures.f_frsize)
             disks.append(
                 Disk(
-                    directory: directory,
+                    directories: [directory],
                     total: Int64(clamping: figures.f_blocks) &* unit,
                     free: Int64(clamping: figures.f_bavail) &* unit
                 )

@@ -6,80 +6,84 @@ import Seedbox
 import Synchronization
 import Transmission
 
+/// The shell of `DiskReserve`. What it paused is written down: the agent ends when no controller has come for a while, and
+/// its successor resumes.
 final class DiskKeeper: Sendable {
     let configuration: AgentConfiguration.DiskGuard
     private let source: TorrentSource
     private let verbs: Verbs
+    private let file: String?
     private let logger: Logger
-    private let state = Mutex(State())
+    private let reserve: Mutex<DiskReserve>
 
-    private struct State {
-        var isLow = false
-        /// What this keeper paused, and therefore may resume.
-        var paused: Set<InfoHash> = []
-    }
+    /// Bytes of the file: as many torrents as anybody has.
+    private static let largestFile = 4 << 20
 
-    /// Room needed beyond the reserve before anything is resumed, so that it does not go back and forth.
-    static let margin: Int64 = 512 << 20
-
-    init(source: TorrentSource, configuration: AgentConfiguration.DiskGuard, verbs: Verbs, logger: Logger) {
+    init(
+        source: TorrentSource,
+        configuration: AgentConfiguration.DiskGuard,
+        verbs: Verbs,
+        state: StateDirectory?,
+        logger: Logger
+    ) {
         self.source = source
         self.configuration = configuration
         self.verbs = verbs
         self.logger = logger
+        file = state.map { $0.path + "/paused" }
+        let lines = file.flatMap { SmallFile.text($0, limit: Self.largestFile) }?.split(separator: "\n") ?? []
+        reserve = Mutex(DiskReserve(configuration, paused: Set(lines.compactMap { InfoHash(String($0)) })))
     }
 
     /// `ok`, `low`, or `paused` while downloads are held back.
-    var word: String {
-        state.withLock { !$0.paused.isEmpty ? "paused" : $0.isLow ? "low" : "ok" }
-    }
+    var word: String { reserve.withLock { !$0.paused.isEmpty ? "paused" : $0.isLow ? "low" : "ok" } }
 
     func look(at disks: [Disk]) async {
-        guard let worst = disks.map(\.free).min() else { return }
-        let isLow = worst < configuration.reserve
-        let wasLow = state.withLock { state in
-            defer { state.isLow = isLow }
-            return state.isLow
+        // Without a table nothing is known of what was paused.
+        guard let table = source.table, !disks.isEmpty else { return }
+        let (action, before, after, wasLow, isLow) = reserve.withLock { reserve in
+            let (before, wasLow) = (reserve.paused, reserve.isLow)
+            let action = reserve.looked(at: disks, table.torrents)
+            return (action, before, reserve.paused, wasLow, reserve.isLow)
         }
-        if isLow, !wasLow { logger.warning("disk reserve reached", metadata: ["disk.free": "\(worst)"]) }
-        guard configuration.pauses else { return }
-        if isLow {
-            await pause()
-        } else if worst > configuration.reserve + Self.margin {
-            await resume()
+        if isLow, !wasLow {
+            let worst = disks.map(\.free).min() ?? 0
+            logger.warning("disk reserve reached", metadata: ["disk.free": "\(worst)"])
         }
-    }
-
-    /// One step a look: the downloads of the lowest priority that still run.
-    private func pause() async {
-        guard let table = source.table else { return }
-        let running = table.torrents.values.filter { torrent in
-            (torrent.status == .downloading || torrent.status == .downloadWait) && torrent[.left].int != 0
+        if after != before { remember() }
+        if !action.pause.isEmpty, await tell(.stop, action.pause, "downloads could not be paused") {
+            reserve.withLock { $0.didPause(action.pause) }
+            remember()
+            logger.warning(
+                "downloads paused for want of disk space",
+                metadata: ["disk.paused": "\(action.pause.count)"]
+            )
         }
-        guard let lowest = running.map({ $0[.priority].int ?? 0 }).min() else { return }
-        let chosen = running.filter { ($0[.priority].int ?? 0) == lowest }.map(\.hash)
-        do {
-            _ = try await verbs.perform(.stop, ["hashes": .array(chosen.map { .string($0.hex) })])
-            state.withLock { $0.paused.formUnion(chosen) }
-            source.mutated()
-            logger.warning("downloads paused for want of disk space", metadata: ["disk.paused": "\(chosen.count)"])
-        } catch {
-            logger.warning("downloads could not be paused", metadata: ["disk.reason": "\(Shown.text("\(error)"))"])
+        if !action.resume.isEmpty, await tell(.start, action.resume, "downloads could not be resumed") {
+            reserve.withLock { $0.didResume(action.resume) }
+            remember()
+            logger.info("downloads resumed", metadata: ["disk.resumed": "\(action.resume.count)"])
         }
     }
 
-    private func resume() async {
-        let paused = state.withLock(\.paused)
-        // Those that were started or removed by somebody else meanwhile are no longer ours.
-        let chosen = paused.filter { source.torrent($0)?.status == .stopped }.sorted()
-        defer { state.withLock { $0.paused.removeAll() } }
-        guard !chosen.isEmpty else { return }
+    private func tell(_ verb: Verb, _ hashes: [InfoHash], _ failure: Logger.Message) async -> Bool {
+        defer { source.mutated() }
         do {
-            _ = try await verbs.perform(.start, ["hashes": .array(chosen.map { .string($0.hex) })])
-            source.mutated()
-            logger.info("downloads resumed", metadata: ["disk.resumed": "\(chosen.count)"])
+            _ = try await verbs.perform(verb, ["hashes": .array(hashes.map { .string($0.hex) })])
+            return true
         } catch {
-            logger.warning("downloads could not be resumed", metadata: ["disk.reason": "\(Shown.text("\(error)"))"])
+            logger.warning(failure, metadata: ["disk.reason": "\(Shown.text("\(error)"))"])
+            return false
+        }
+    }
+
+    private func remember() {
+        guard let file else { return }
+        let lines = reserve.withLock(\.paused).sorted().map { $0.hex + "\n" }
+        do {
+            try SmallFile.replace(file, with: Array(lines.joined().utf8))
+        } catch {
+            logger.warning("paused downloads are not written down", metadata: ["disk.reason": "\(error.message)"])
         }
     }
 }

@@ -24,9 +24,9 @@ final class HostMonitor: Sendable {
     private let state = Mutex(State())
     private let wakeup = Wakeup()
 
-    init(source: TorrentSource, disk: AgentConfiguration.DiskGuard, verbs: Verbs, logger: Logger) {
+    init(source: TorrentSource, diskGuard: DiskKeeper) {
         self.source = source
-        diskGuard = DiskKeeper(source: source, configuration: disk, verbs: verbs, logger: logger)
+        self.diskGuard = diskGuard
     }
 
     var figures: (version: Int, figures: [String: Value])? {

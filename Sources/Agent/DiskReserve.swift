@@ -1,0 +1,73 @@
+/// Decides which downloads wait while a disk has less free space than shall stay free.
+
+import Notation
+import Seedbox
+
+/// A pure machine; `DiskKeeper` looks at the disks and carries out what it says. One step a look: on each disk that is low
+/// all running downloads of the lowest priority are paused; on each that has room again, what was paused is resumed.
+struct DiskReserve: Sendable, Hashable {
+    struct Action: Sendable, Hashable {
+        var pause: [InfoHash] = []
+        var resume: [InfoHash] = []
+    }
+
+    /// Whether any disk has less than the reserve.
+    private(set) var isLow = false
+    /// What was paused here, and may be resumed.
+    private(set) var paused: Set<InfoHash>
+
+    /// Of those, what the table has not shown stopped yet: it may be older than the pause.
+    private var unseen: Set<InfoHash> = []
+    private let reserve: Int64
+    private let pauses: Bool
+
+    /// `paused` is what an earlier run paused.
+    init(_ configuration: AgentConfiguration.DiskGuard, paused: Set<InfoHash> = []) {
+        reserve = configuration.reserve
+        pauses = configuration.pauses
+        self.paused = paused
+    }
+
+    /// Room needed beyond the reserve before anything is resumed, so that it does not go back and forth.
+    private var margin: Int64 { min(512 << 20, reserve / 4) }
+
+    mutating func looked(at disks: [Disk], _ torrents: [InfoHash: Torrent]) -> Action {
+        isLow = disks.contains { $0.free < reserve }
+        guard pauses else { return Action() }
+        // What somebody else started or removed meanwhile is not ours any more.
+        unseen = unseen.filter { torrents[$0].map { $0.status != .stopped } ?? false }
+        paused = paused.filter { unseen.contains($0) || torrents[$0]?.status == .stopped }
+        var action = Action()
+        for disk in disks {
+            let directories = Set(disk.directories)
+            func isHere(_ torrent: Torrent) -> Bool { directories.contains(torrent[.directory].string ?? "") }
+            if disk.free < reserve {
+                let running = torrents.values.filter { $0.isDownload && isHere($0) && !unseen.contains($0.hash) }
+                let lowest = running.map { $0[.priority].int ?? 0 }.min()
+                action.pause += running.filter { ($0[.priority].int ?? 0) == lowest }.map(\.hash)
+            } else if disk.free > reserve + margin {
+                action.resume += paused.filter { torrents[$0].map(isHere) ?? false }
+            }
+        }
+        action.pause.sort()
+        action.resume.sort()
+        return action
+    }
+
+    mutating func didPause(_ hashes: [InfoHash]) {
+        paused.formUnion(hashes)
+        unseen.formUnion(hashes)
+    }
+
+    mutating func didResume(_ hashes: [InfoHash]) {
+        paused.subtract(hashes)
+        unseen.subtract(hashes)
+    }
+}
+
+extension Torrent {
+    /// Whether it takes space: its turn has come or will come.
+    fileprivate var isDownload: Bool {
+        (status == .downloading || status == .downloadWait) && self[.left].int != 0
+    }
+}

@@ -4,7 +4,7 @@ import json
 import statistics
 
 #: Digits after the point, by unit.
-DIGITS = {"s": 1, "RTT": 2, "times": 1, "%": 2, "MB": 1}
+DIGITS = {"s": 1, "RTT": 2, "times": 1, "%": 2, "MB": 1, "KB": 1, "CPU-s": 1, "ratio": 2}
 
 
 class Table:

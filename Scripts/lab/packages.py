@@ -21,6 +21,8 @@ TEST = ["python3-pytest", "python3-yaml", "python3-pip", "python3-zmq", "tmux", 
 PROXIES = ["apache2", "nginx-light", "caddy", "openssl"]
 #: What `Scripts/bench` compares with.
 BENCH = ["torsocks", "netcat-openbsd"]
+#: What `Scripts/bench fanout` compiles with, and what it compares with besides crossbar, which has an own Python.
+FANOUT = ["gcc", "libc6-dev", "libssl-dev", "nginx-light", "libnginx-mod-nchan", "python3-venv"]
 #: What a group needs of PyPI: autobahn is the WAMP client that most users have; Debian's own is of another age.
 PYPI = {"test": [
     "autobahn==24.4.2", "txaio==23.1.1", "hyperlink==21.0.0", "idna==3.10", "setuptools==75.6.0",
@@ -29,7 +31,7 @@ PYPI = {"test": [
 ]}
 #: Where they are put: beside the build, nothing of the machine's own Python is touched.
 PYTHON = Path(__file__).resolve().parents[2] / ".build" / "python"
-GROUPS = {"build": BUILD, "lab": LAB, "browser": BROWSER, "test": TEST, "proxies": PROXIES, "bench": BENCH}
+GROUPS = {"build": BUILD, "lab": LAB, "browser": BROWSER, "test": TEST, "proxies": PROXIES, "bench": BENCH, "fanout": FANOUT}
 
 #: Exit status of a script that had to stop because packages are missing.
 MISSING = 3

@@ -79,6 +79,7 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
         let taken = IngestConfiguration(host: ingest.host, port: ingest.port, topics: ingest.topics)
         services.append(IngestServer(configuration: taken, group: group, realm: realm, logger: logger))
     }
+    services.append(CertificateReload(web: web, logger: logger))
     let running = ServiceGroup(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
     defer {
         // Held until here: one controller a state directory.
@@ -86,7 +87,6 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     }
     do {
         try await running.run()
-    services.append(CertificateReload(web: web, logger: logger))
     } catch let error as WebError {
         throw error.problem
     }
@@ -113,6 +113,9 @@ extension WebError {
         case .listenFailed: Problem(.portInUse, message)
         case .overloaded: Problem(.internalFault, message)
         }
+    }
+}
+
 /// Reads the certificate again at each SIGHUP, which `systemctl reload` sends.
 private struct CertificateReload: Service {
     let web: WebServer

@@ -136,9 +136,6 @@ private struct CertificateReload: Service {
     }
 }
 
-    }
-}
-
 /// The account that is there from the first start.
 enum Owner {
     static let name = "owner"

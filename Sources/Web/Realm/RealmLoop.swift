@@ -48,12 +48,14 @@ final class RealmLoop {
     /// Writes the event to every member but one.
     func deliver(_ frame: SharedFrame, _ event: Event, except number: Int?) {
         guard let members = members[event.subscription] else { return }
-        for socket in members where socket.number != number { socket.deliver(frame, event) }
+        var frames = FrameReader(frame)
+        for socket in members where socket.number != number { socket.deliver(&frames, event) }
     }
 
     /// Writes the event to these sockets.
     func deliver(_ frame: SharedFrame, _ event: Event, to numbers: [Int]) {
-        for number in numbers { sockets[number]?.deliver(frame, event) }
+        var frames = FrameReader(frame)
+        for number in numbers { sockets[number]?.deliver(&frames, event) }
     }
 
     /// Ends every websocket at once; the future is fulfilled when the last is gone.

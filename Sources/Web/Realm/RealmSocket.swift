@@ -124,27 +124,25 @@ final class RealmSocket: WebSocketUser {
     }
 
     /// Sends an event, or leaves it out where the reader has enough to read and its newest state can follow later.
-    func deliver(_ frame: SharedFrame, _ delivery: RealmLoop.Event) {
+    func deliver(_ frames: inout FrameReader, _ delivery: RealmLoop.Event) {
         guard let socket else { return }
         guard case .current(let serializer) = dialect else {
-            deliverTranslated(frame.message, delivery, socket)
+            deliverTranslated(frames.message, delivery, socket)
             return
         }
-        guard delivery.isConflatable else {
-            send(frame.encoded(as: serializer))
-            return
+        if delivery.isConflatable, !stale.isEmpty, stale[delivery.subscription] != nil { return }
+        let frame = frames[serializer]
+        if socket.isWritable {
+            socket.deliver(frame)
+        } else if !delivery.isConflatable {
+            send(frame)
+        } else if overflow + frame.readableBytes <= limits.conflateBytes {
+            fellBehind(by: frame.readableBytes)
+            socket.send(frame)
+        } else {
+            fellBehind(by: 0)
+            stale[delivery.subscription] = Stale(topic: delivery.topic, details: delivery.details)
         }
-        if !stale.isEmpty, stale[delivery.subscription] != nil { return }
-        if !socket.isWritable {
-            let bytes = frame.encoded(as: serializer).readableBytes
-            guard overflow + bytes <= limits.conflateBytes else {
-                fellBehind(by: 0)
-                stale[delivery.subscription] = Stale(topic: delivery.topic, details: delivery.details)
-                return
-            }
-            fellBehind(by: bytes)
-        }
-        socket.send(frame.encoded(as: serializer))
     }
 
     /// As `deliver`, for a client whose events are written for it alone.

@@ -25,3 +25,24 @@ final class SharedFrame: Sendable {
         WebSocketFrame.encode(serializer.isBinary ? .binary : .text, serializer.encode(message))
     }
 }
+
+/// Remembers the frame asked for last: most of a loop's sockets speak alike, and need neither lock nor look-up.
+struct FrameReader {
+    private let shared: SharedFrame
+    private var last: (serializer: Serializer, frame: ByteBuffer)?
+
+    init(_ shared: SharedFrame) {
+        self.shared = shared
+    }
+
+    var message: Message { shared.message }
+
+    subscript(serializer: Serializer) -> ByteBuffer {
+        mutating get {
+            if let last, last.serializer == serializer { return last.frame }
+            let frame = shared.encoded(as: serializer)
+            last = (serializer, frame)
+            return frame
+        }
+    }
+}

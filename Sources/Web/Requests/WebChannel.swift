@@ -109,6 +109,7 @@ struct WebChannel: ServerChildChannel, HTTPChannelHandler {
                 guard rules.census.admitSocket() else { return nil }
                 return WebSocketHandler(
                     maximumMessage: rules.limits.greetingBytes,
+                    isPlain: !secure,
                     user: rules.makeUser(opening, channel.eventLoop)
                 )
             },

@@ -1,4 +1,5 @@
 /// A websocket's channel handler: frames in and out, keep-alive, orderly close, all on the channel's event loop.
+import Glibc
 import NIOCore
 
 /// Who uses a websocket. All calls come on its event loop.
@@ -39,9 +40,16 @@ final class WebSocketHandler: ChannelDuplexHandler {
     private var keepAlive: Scheduled<Void>?
     /// The peer does not read: nothing more is read from it, so that it cannot make answers pile up.
     private var isReadHeld = false
+    /// Whether bytes given to the channel become the socket's as they are, without TLS.
+    private let isPlain: Bool
+    /// The socket itself, for `deliver`; nil under TLS. Good as long as the channel is active.
+    private var descriptor: NIOBSDSocket.Handle?
+    /// False where nothing waits in the channel; true where that is not known.
+    private var mayWait = true
 
-    init(maximumMessage: Int, user: any WebSocketUser) {
+    init(maximumMessage: Int, isPlain: Bool, user: any WebSocketUser) {
         machine = WebSocketMachine(maximumMessage: maximumMessage)
+        self.isPlain = isPlain
         self.user = user
     }
 
@@ -63,7 +71,32 @@ final class WebSocketHandler: ChannelDuplexHandler {
     /// Sends a complete frame. After `close` nothing is sent any more.
     func send(_ frame: ByteBuffer) {
         guard case .open = state, let context else { return }
+        mayWait = true
         context.writeAndFlush(wrapOutboundOut(frame), promise: nil)
+    }
+
+    /// Sends a complete frame that many get. Where nothing waits before it, it goes to the socket by one system call:
+    /// for an event to thousands the channel's way, made for any handlers and buffers, would cost as much again.
+    func deliver(_ frame: ByteBuffer) {
+        guard case .open = state, let context else { return }
+        guard let descriptor, context.channel.isActive, !isAnythingQueued() else {
+            send(frame)
+            return
+        }
+        let sent = frame.withUnsafeReadableBytes {
+            Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+        }
+        guard sent < frame.readableBytes else { return }
+        // The rest is the channel's, which waits for room. After a fault it gets all, meets the fault too, and closes.
+        var rest = frame
+        rest.moveReaderIndex(forwardBy: max(0, sent))
+        send(rest)
+    }
+
+    /// Whether what is sent now must wait behind something in the channel.
+    private func isAnythingQueued() -> Bool {
+        if mayWait { mayWait = queuedBytes > 0 }
+        return mayWait
     }
 
     /// Says why and ends the connection once the peer has answered, or after a few seconds.
@@ -95,6 +128,10 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        if isPlain {
+            let pipeline = context.pipeline.syncOperations
+            descriptor = try? pipeline.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { $0 }
+        }
         heardAt = .now()
         scheduleKeepAlive(context, in: Self.pingAfter)
         user.opened(self)
@@ -183,6 +220,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
     private func finish() {
         guard context != nil else { return }
         context = nil
+        descriptor = nil
         if case .closing(let deadline) = state { deadline.cancel() }
         state = .closed
         keepAlive?.cancel()

@@ -62,7 +62,10 @@ package struct WebSocketMachine {
             case .deaf: return nil
             case .head:
                 switch head() {
-                case .more: return nil
+                case .more:
+                    // A socket that is silent holds no buffer: it would be most of what a subscriber costs.
+                    if pending.readableBytes == 0 { pending = ByteBuffer() }
+                    return nil
                 case .failure(let code, let sentence): return fail(code, sentence)
                 case .frame(let frame, let length): state = .payload(frame, left: length, offset: 0)
                 }

@@ -58,14 +58,19 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     try await jobs.offer(mirrors.map(\.name))
     DetailDesk(boxes: boxes).offer(to: realm)
 
-    let web = try WebServer(
-        configuration: server,
-        group: group,
-        realm: realm,
-        logins: logins,
-        api: MirrorAPI(mirrors: mirrors),
-        logger: logger
-    )
+    let web: WebServer
+    do {
+        web = try WebServer(
+            configuration: server,
+            group: group,
+            realm: realm,
+            logins: logins,
+            api: MirrorAPI(mirrors: mirrors),
+            logger: logger
+        )
+    } catch let error as WebError {
+        throw error.problem
+    }
     let control = try await ControlServer(
         path: configuration.controlSocket,
         members: configuration.control.group,

@@ -33,7 +33,7 @@ private let document: String = {
         "control-password-file", "binary", "include",
         "probe-after", "dead-after", "retry-at-most", "connect-within", "standby", "recycle-after", "compression",
         "address", "addresses", "port", "user", "key", "host-key", "client-auth",
-        "ingest", "topics",
+        "topics",
     ])
     func `every key of the configuration is documented`(key: String) {
         #expect(document.contains("`\(key)`"))

@@ -25,6 +25,8 @@ package struct TorNews: Sendable, Hashable {
 
     /// Circuits remembered; ours are few, and other programs use the same tor.
     private static let mostPaths = 256
+    /// Circuits that carry streams; a client's others lead to an introduction point or a directory, with the same words.
+    private static let carrying: Set = ["GENERAL", "HS_CLIENT_REND", "CONFLUX_LINKED"]
 
     /// Takes an event line of `STATUS_CLIENT` or `CIRC`, or an answer's `key=value` line.
     package mutating func received(_ line: String) {
@@ -62,7 +64,8 @@ package struct TorNews: Sendable, Hashable {
         let (id, state) = (line.words[0], line.words[1])
         switch state {
         case "BUILT":
-            guard let password = line.pairs["SOCKS_PASSWORD"], line.words.count >= 3, paths.count < Self.mostPaths
+            guard let password = line.pairs["SOCKS_PASSWORD"], line.words.count >= 3, paths.count < Self.mostPaths,
+                Self.carrying.contains(line.pairs["PURPOSE"] ?? "GENERAL")
             else { return }
             // In the pairs of `ControlWords` a path with `$…=nickname` (not named by authorities) does not occur today.
             paths[password] = line.words[2].split(separator: ",").map { relay in

@@ -71,6 +71,10 @@ import Testing
             "circuit-status=\n3 BUILT $AA~guard,$BB~mid PURPOSE=HS_CLIENT_REND SOCKS_USERNAME=\"me\" SOCKS_PASSWORD=\"once\""
         )
         #expect(news.paths == ["once": ["guard", "mid"]])
+        for purpose in ["HS_CLIENT_INTRO", "HS_CLIENT_HSDIR", "CIRCUIT_PADDING"] {
+            news.received("CIRC 9 BUILT $AA~guard,$DD~away PURPOSE=\(purpose) SOCKS_PASSWORD=\"once\"")
+        }
+        #expect(news.paths == ["once": ["guard", "mid"]])
         news.received("CIRC 4 BUILT $AA~guard,$CC~other SOCKS_USERNAME=\"me\" SOCKS_PASSWORD=\"once\"")
         news.received("CIRC 3 CLOSED $AA~guard,$BB~mid REASON=FINISHED")
         #expect(news.paths == ["once": ["guard", "other"]])

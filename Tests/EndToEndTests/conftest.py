@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,9 @@ sys.path.insert(0, str(ROOT / "Scripts"))
 
 from lab import Lab  # noqa: E402
 
+#: The exit codes by name, as Docs/Operations.md promises them.
+CODES = {name: int(number) for number, name in
+         re.findall(r"^\| (\d+) \| `([a-z-]+)` \|", (ROOT / "Docs/Operations.md").read_text(), re.M)}
 #: No command, page or part is waited for longer than this, in seconds.
 DEADLINE = 60
 
@@ -89,18 +93,18 @@ class Home:
             "XDG_STATE_HOME": str(self.state),
         }
 
-    def run(self, *arguments, input=None, timeout=DEADLINE):
-        """Runs `farseed arguments…`; the completed process, its output as text."""
+    def run(self, *arguments, input=None, timeout=DEADLINE, through=()):
+        """Runs `farseed arguments…`, by the command `through`; the completed process, its output as text."""
         return subprocess.run(
-            [FARSEED, *arguments], env=self.environment, timeout=timeout, capture_output=True,
+            [*through, FARSEED, *arguments], env=self.environment, timeout=timeout, capture_output=True,
             text=True, errors="surrogateescape", stdin=subprocess.DEVNULL if input is None else None, input=input,
         )
 
-    def start(self, *arguments):
+    def start(self, *arguments, through=()):
         """Starts `farseed serve` and reads the page's address, with its one-time login, from its output."""
         log = open(self.log, "ab")
         self.server = subprocess.Popen(
-            [FARSEED, "serve", *arguments], env=self.environment, stdout=subprocess.PIPE, stderr=log, text=True
+            [*through, FARSEED, "serve", *arguments], env=self.environment, stdout=subprocess.PIPE, stderr=log, text=True
         )
         log.close()
         for line in self.server.stdout:

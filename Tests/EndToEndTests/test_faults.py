@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from conftest import AGENT, Page, make_home, wait_for
+from conftest import AGENT, CODES, Page, make_home, wait_for
 
 #: How long one attempt may take until it is known to have failed.
 ATTEMPT = 90
@@ -159,7 +159,7 @@ def test_a_port_that_is_taken_has_its_own_code(home):
         assert count == 1
         home.config.write_text(text)
         result = home.run("serve")
-    assert result.returncode == 25, result
+    assert result.returncode == CODES["port-in-use"], result
     assert "choose another port" in result.stderr and result.stderr.startswith("farseed: "), result.stderr
 
 

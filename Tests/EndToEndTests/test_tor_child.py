@@ -3,6 +3,7 @@
 import os
 import pathlib
 import signal
+import time
 
 from conftest import link_state, make_home, status, wait_for
 
@@ -65,4 +66,6 @@ def test_a_bootstrap_that_cannot_go_on_is_shown_with_its_reason(lab, tmp_path):
         link = status(home)["boxes"][0]["link"]
         assert link["state"] == "bootstrapping", link
         assert "bootstrapped" in link["hops"][0]["detail"], link
+        asked = time.monotonic()
         assert home.stop() == 0
+        assert time.monotonic() - asked < 5, "the end does not wait for tor"

@@ -27,6 +27,7 @@ final class LibSSH2 {
     private let scratch: UnsafeMutableBufferPointer<CChar>
 
     init(pipe: Pipe, compression: Bool) throws(SSHError) {
+        try SSHLibrary.check()
         let abstract = Unmanaged.passUnretained(pipe).toOpaque()
         guard SSHLibrary.initialised, let session = libssh2_session_init_ex(nil, nil, nil, abstract) else {
             throw SSHError(.handshakeFailed, "libssh2 cannot begin a session; memory is short.")

@@ -5,7 +5,7 @@ package enum SSHLibrary {
     /// Its version, such as `1.10.0`.
     package static let version = libssh2_version(0).map { String(cString: $0) } ?? "unknown"
 
-    /// Refuses versions that must not be used; to be called once at start-up.
+    /// Refuses versions that must not be used; to be called before each session.
     package static func check() throws(SSHError) { try check(version) }
 
     static func check(_ version: String) throws(SSHError) {

@@ -6,6 +6,7 @@ import pathlib
 import socket
 import socketserver
 import sqlite3
+import subprocess
 import threading
 
 import pytest
@@ -226,6 +227,15 @@ def test_a_tor_that_is_missing_has_its_exit_code(lab, tmp_path):
         wait_for("the daemon to know", lambda: home.run("status").returncode == CODES["tor-missing"])
 
 
+def test_a_library_with_a_known_hole_has_its_exit_code(lab, home, tmp_path):
+    source, library = tmp_path / "old.c", tmp_path / "old.so"
+    source.write_text('const char *libssh2_version(int least) { return least ? 0 : "1.11.1"; }\n')
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    through = ["env", f"LD_PRELOAD={library}"]
+    refused = home.run("list", "--json", through=through, timeout=90)
+    assert told_code(refused) == ("ssh-library-refused", CODES["ssh-library-refused"])
+
+
 def test_a_damaged_database_has_its_exit_code(home):
     home.start()
     home.stop()
@@ -283,9 +293,8 @@ def test_what_transmission_refuses_has_its_exit_code(served):
     assert told_code(refused) == ("transmission-refused", CODES["transmission-refused"])
 
 
-#: What takes a minute of Transmission's silence here, or an old library, and where it is tested.
+#: What takes a minute of Transmission's silence here, and where it is tested in less.
 ELSEWHERE = {
-    "ssh-library-refused": ("SSHTests", "Only usable versions of libssh2 are taken"),
     "transmission-busy": ("TransmissionTests", "silence is busy, a closed door is down"),
 }
 

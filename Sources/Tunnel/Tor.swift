@@ -24,6 +24,9 @@ package final class Tor: Service {
 
         /// False where trying is known to be of no use yet.
         package var isUsable: Bool { !isStarting && (news.map { $0.bootstrap >= 100 } ?? true) }
+
+        /// True where an own tor has ended or did not start, and waiting is of use only to those who have time.
+        package var hasFailed: Bool { isStarting && problem.map { $0.code != .torNotReady } ?? false }
     }
 
     /// Where to connect to.
@@ -76,10 +79,12 @@ package final class Tor: Service {
         }
     }
 
-    /// Returns once tor can be used, or `patience` is over.
+    /// Returns once tor can be used, an own one has failed, or `patience` is over.
     package func usable(within patience: Duration) async {
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { for await status in self.statuses() where status.isUsable { return } }
+            group.addTask {
+                for await status in self.statuses() where status.isUsable || status.hasFailed { return }
+            }
             group.addTask { try? await Task.sleep(for: patience) }
             await group.next()
             group.cancelAll()

@@ -120,7 +120,7 @@ package struct TorChild: Sendable {
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
             close(lock)
             throw Problem(
-                .torFailed,
+                .torNotReady,
                 "Another farseed command runs a tor of its own in this state directory. This one waits for it; run "
                     + "`farseed serve` to share one."
             )

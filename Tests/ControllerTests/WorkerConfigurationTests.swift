@@ -81,7 +81,7 @@ private let key = String(repeating: "0aB9", count: 16)
         let error = #expect(throws: ConfigurationFaults.self) {
             try read("[worker.bot]\nsecret-file = \"s\"\n", mode: 0o640)
         }
-        #expect(error?.faults.first?.message.contains("chmod 600") == true && error?.faults.first?.isSecret == true)
+        #expect(error?.faults.first?.message.contains("chmod 600") == true && error?.code == .secretUnreadable)
     }
 
     @Test func `secrets are read without the line's end, and must be long enough`() throws {

@@ -95,6 +95,7 @@ def test_each_fault_on_the_way_has_its_exit_code(name, lab, tmp_path, no_socks):
 
 def test_a_tor_that_does_not_run_has_its_exit_code(lab, tmp_path):
     with make_home(lab, tmp_path, own_tor=True, tor={"binary": "/bin/false"}) as home:
+        assert home.run("list", timeout=20).returncode == CODES["tor-failed"], "nobody waits for a tor that has ended"
         home.start()
         wait_for("the daemon to know", lambda: home.run("status").returncode == CODES["tor-failed"])
         assert home.run("list", "--patience", "3").returncode == CODES["tor-failed"]
@@ -225,6 +226,15 @@ def test_a_tor_that_is_missing_has_its_exit_code(lab, tmp_path):
         hidden = 'mount --bind /dev/null "$(realpath "$(command -v tor)")" && exec "$@"'
         home.start(through=["unshare", "--mount", "sh", "-c", hidden, "sh"])
         wait_for("the daemon to know", lambda: home.run("status").returncode == CODES["tor-missing"])
+
+
+def test_a_tor_that_is_configured_and_missing_has_its_exit_code(lab, tmp_path):
+    with make_home(lab, tmp_path, own_tor=True, tor={"binary": "/nowhere/tor"}) as home:
+        for command in ("list", "serve"):
+            missing = home.run(command)
+            assert missing.returncode == CODES["tor-missing"] and "Install tor" in missing.stderr, missing
+        checked = home.run("config", "check")
+        assert checked.returncode == CODES["tor-missing"] and "/nowhere/tor" in checked.stderr, checked
 
 
 def test_a_library_with_a_known_hole_has_its_exit_code(lab, home, tmp_path):

@@ -72,7 +72,7 @@ extension ConfigurationFault {
     var value: Value {
         [
             "path": path.map { .string($0) } ?? .null, "line": line.map { .int(Int64($0)) } ?? .null,
-            "message": .string(message), "secret": .bool(isSecret),
+            "message": .string(message), "secret": .bool(code == .secretUnreadable),
         ]
     }
 }
@@ -82,6 +82,6 @@ extension ConfigurationFaults {
     var problem: Problem {
         let first = faults.first?.description ?? "The configuration is not in order."
         let more = faults.count > 1 ? " (and \(faults.count - 1) more: `farseed config check` names them all)" : ""
-        return Problem(onlySecrets ? .secretUnreadable : .configurationInvalid, first + more)
+        return Problem(code, first + more)
     }
 }

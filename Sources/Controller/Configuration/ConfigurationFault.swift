@@ -1,12 +1,17 @@
 /// What is wrong with the configuration: every fault at once, each with its line and what is allowed.
+import Seedbox
+
 struct ConfigurationFault: Sendable, Hashable, CustomStringConvertible {
     /// Nil where the fault is the file's as a whole.
     var path: String?
     var line: Int?
     /// What was found, what it means, what is allowed.
     var message: String
-    /// A secret that cannot be read or is readable by others; the rest is fine.
-    var isSecret = false
+    /// Another code than this one: a file that the configuration names is missing or readable by others, and the text
+    /// itself is fine.
+    var code = Problem.Code.configurationInvalid
+
+    var isOfFile: Bool { code != .configurationInvalid }
 
     var description: String {
         switch (path, line) {
@@ -22,8 +27,10 @@ struct ConfigurationFaults: Error, Sendable, CustomStringConvertible {
     var faults: [ConfigurationFault]
 
     var description: String { faults.map(\.description).joined(separator: "\n") }
-    /// True where nothing but secrets is amiss.
-    var onlySecrets: Bool { faults.allSatisfy(\.isSecret) }
+    /// The text's faults count before those of files.
+    var code: Problem.Code {
+        faults.contains { !$0.isOfFile } ? .configurationInvalid : faults.first?.code ?? .configurationInvalid
+    }
 }
 
 /// The nearest of `allowed` names to a mistyped one; nil where none is near.

@@ -1,6 +1,7 @@
 /// How `ConfigurationReader` takes values of one kind each from a section, with a fault for whatever does not fit.
 import Glibc
 import Notation
+import Seedbox
 
 /// A table of the document and where it stands.
 struct Section {
@@ -9,21 +10,26 @@ struct Section {
 }
 
 extension ConfigurationReader {
-    mutating func fault(_ path: [String], _ message: String, isSecret: Bool = false) {
+    mutating func fault(_ path: [String], _ message: String) {
         let place = path.isEmpty ? "" : "[\(path.map { visible($0) }.joined(separator: "."))] "
         faults.append(
-            ConfigurationFault(path: self.path, line: lines[path], message: place + message, isSecret: isSecret)
+            ConfigurationFault(path: self.path, line: lines[path], message: place + message)
         )
     }
 
-    mutating func fault(_ section: Section, _ key: String, _ message: String, isSecret: Bool = false) {
+    mutating func fault(
+        _ section: Section,
+        _ key: String,
+        _ message: String,
+        code: Problem.Code = .configurationInvalid
+    ) {
         let place = section.path.isEmpty ? "" : "[\(section.path.map { visible($0) }.joined(separator: "."))] "
         faults.append(
             ConfigurationFault(
                 path: path,
                 line: lines[section.path + [key]],
                 message: "\(place)`\(key)`: \(message)",
-                isSecret: isSecret
+                code: code
             )
         )
     }
@@ -133,7 +139,27 @@ extension ConfigurationReader {
     mutating func existing(_ section: Section, _ key: String) -> String? {
         guard let path = file(section, key) else { return nil }
         if case .missing(let reason) = surroundings.look(path) {
-            fault(section, key, "\(visible(path)) cannot be read: \(reason).", isSecret: true)
+            fault(section, key, "\(visible(path)) cannot be read: \(reason).", code: .secretUnreadable)
+        }
+        return path
+    }
+
+    /// A tor that must be there and run.
+    mutating func program(_ section: Section, _ key: String) -> String? {
+        guard let path = file(section, key) else { return nil }
+        let reason: String? =
+            switch surroundings.look(path) {
+            case .missing(let reason): reason
+            case .file(let mode): mode & 0o111 == 0 ? "it is not executable" : nil
+            }
+        if let reason {
+            fault(
+                section,
+                key,
+                "\(visible(path)) is no tor that can be run: \(reason). Install tor and correct the path, or leave the "
+                    + "line out to take the `tor` of $PATH.",
+                code: .torMissing
+            )
         }
         return path
     }
@@ -143,14 +169,14 @@ extension ConfigurationReader {
         guard let path = file(section, key, needed: needed) else { return nil }
         switch surroundings.look(path) {
         case .missing(let reason):
-            fault(section, key, "\(visible(path)) cannot be read: \(reason).", isSecret: true)
+            fault(section, key, "\(visible(path)) cannot be read: \(reason).", code: .secretUnreadable)
         case .file(let mode) where mode & 0o077 != 0:
             fault(
                 section,
                 key,
                 "\(visible(path)) is a secret that others may read (mode \(String(mode & 0o777, radix: 8))). "
                     + "Run `chmod 600 \(visible(path))`.",
-                isSecret: true
+                code: .secretUnreadable
             )
         case .file: break
         }

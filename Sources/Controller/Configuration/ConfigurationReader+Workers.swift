@@ -25,7 +25,7 @@ extension ConfigurationReader {
 
     private mutating func worker(_ name: String, _ section: Section, boxes: [String]) -> Configuration.Worker? {
         know(section, ["role", "secret-file", "public-key", "procedures", "topics"])
-        let before = faults.filter { !$0.isSecret }.count
+        let before = faults.filter { !$0.isOfFile }.count
         let role = text(section, "role") ?? "guest"
         let roles = ["owner", "operator", "viewer", "guest"]
         if !roles.contains(role) {
@@ -52,7 +52,7 @@ extension ConfigurationReader {
         }
         let procedures = prefixes(section, "procedures", boxes)
         let topics = prefixes(section, "topics", boxes)
-        guard faults.filter({ !$0.isSecret }).count == before, let proof else { return nil }
+        guard faults.filter({ !$0.isOfFile }).count == before, let proof else { return nil }
         return Configuration.Worker(name: name, role: role, proof: proof, procedures: procedures, topics: topics)
     }
 

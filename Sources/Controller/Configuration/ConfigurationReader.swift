@@ -18,7 +18,7 @@ struct ConfigurationReader {
 
     /// Reads and checks a document; throws `ConfigurationFaults` with all that is wrong.
     ///
-    /// A configuration whose only faults are secrets is still returned by `accept`, for commands that reach a running
+    /// A configuration whose only faults are files is still returned by `accept`, for commands that reach a running
     /// daemon and need none of them.
     static func read(
         _ text: String,
@@ -44,7 +44,7 @@ struct ConfigurationReader {
         var reader = ConfigurationReader(path: path, surroundings: surroundings, lines: TOMLLines(text))
         reader.read(root, into: &configuration)
         let faults = reader.faults.sorted { ($0.line ?? 0) < ($1.line ?? 0) }
-        if faults.contains(where: { !(acceptUnreadableSecrets && $0.isSecret) }) {
+        if faults.contains(where: { !(acceptUnreadableSecrets && $0.isOfFile) }) {
             throw ConfigurationFaults(faults: faults)
         }
         return configuration
@@ -169,7 +169,7 @@ struct ConfigurationReader {
         target.socks = address(tor, "socks", example: "127.0.0.1:9050")
         target.control = address(tor, "control", example: "127.0.0.1:9051")
         target.controlPasswordFile = secret(tor, "control-password-file")
-        target.binary = existing(tor, "binary")
+        target.binary = program(tor, "binary")
         target.include = existing(tor, "include")
         if tor.values["socks"] == nil {
             for key in ["control", "control-password-file"] where tor.values[key] != nil {
@@ -209,7 +209,7 @@ struct ConfigurationReader {
     }
 
     private mutating func box(_ name: String, _ section: Section) -> Configuration.Box? {
-        let before = faults.filter { !$0.isSecret }.count
+        let before = faults.filter { !$0.isOfFile }.count
         know(section, ["address", "addresses", "port", "user", "key", "host-key", "client-auth"])
         var addresses = texts(section, "addresses") ?? []
         if let address = text(section, "address") { addresses.insert(address, at: 0) }
@@ -243,7 +243,7 @@ struct ConfigurationReader {
             }
         }
         let clientAuth = secret(section, "client-auth")
-        guard faults.filter({ !$0.isSecret }).count == before else { return nil }
+        guard faults.filter({ !$0.isOfFile }).count == before else { return nil }
         return Configuration.Box(
             name: name,
             addresses: addresses,

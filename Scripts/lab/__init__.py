@@ -274,7 +274,7 @@ class Lab:
 
     # Configuration of the controller.
 
-    def write_config(self, path, web=None, tor=None, link=None, box=None, name="vps",
+    def write_config(self, path, web=None, tor=None, link=None, box=None, control=None, name="vps",
                      own_tor=False):
         """Writes a farseed.toml for this lab and returns its path; None as a value leaves that line out.
 
@@ -284,6 +284,7 @@ class Lab:
             "socks": f"unix:{self.socks_unix}", "control": f"unix:{self.control_unix}"}
         place = {"address": self.onions[0]} if len(self.onions) == 1 else {"addresses": self.onions}
         tables = {
+            "control": control or {},
             "web": {"listen": "127.0.0.1:0"} | (web or {}),
             "tor": reach | (tor or {}),
             "link": link or {},

@@ -52,6 +52,8 @@ private let box = """
             [control]
             socket = "/run/farseed/control.sock"
             group = "seed"
+            owner = "root"
+            operator = ["@root", "4321"]
             [web]
             listen = "[::1]:8443"
             allowed-hosts = ["seed.example"]
@@ -82,6 +84,12 @@ private let box = """
         #expect(configuration.stateDirectory == "/home/me/state")
         #expect(configuration.controlSocket == "/run/farseed/control.sock")
         #expect(configuration.control.group == "seed")
+        #expect(
+            configuration.control.grants == [
+                .init(account: .user(0), role: .owner), .init(account: .group(0), role: .operator),
+                .init(account: .user(4321), role: .operator),
+            ]
+        )
         #expect(configuration.web.host == "::1")
         #expect(configuration.web.port == 8443)
         #expect(configuration.web.certificate == "/etc/farseed/cert.pem")
@@ -98,6 +106,18 @@ private let box = """
         #expect(box.port == 2222)
         #expect(box.key == "/home/me/.ssh/farseed")
         #expect(box.clientAuth == "/etc/farseed/vps.auth_private")
+    }
+
+    @Test func `roles are for users that there are, and for a socket that they can open`() {
+        let found = faults(
+            """
+            [control]
+            viewer = ["root", "nobody by that name"]
+            """
+        )
+        #expect(found.map(\.line) == [1, 2])
+        #expect(found.first?.message.contains("`group`") == true)
+        #expect(found.last?.message.contains("no user or group \"nobody by that name\"") == true)
     }
 
     @Test func `an empty document is the defaults`() throws {

@@ -21,6 +21,8 @@ struct Configuration: Sendable, Equatable {
         var socket: String?
         /// Members of this group may use the socket too; nil: only the daemon's user (and root).
         var group: String?
+        /// What the users whom `group` lets in may do.
+        var grants: [Grant] = []
     }
 
     /// The HTTP and websocket server.

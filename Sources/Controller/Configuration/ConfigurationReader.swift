@@ -1,5 +1,6 @@
 /// Turns the text of `farseed.toml` into a `Configuration`, collecting every fault instead of stopping at the first.
 import Notation
+import Store
 import TOMLKit
 
 /// Reads one document; files that it names are looked at through `look`.
@@ -96,7 +97,7 @@ struct ConfigurationReader {
 
     private mutating func read(control: Section?, into target: inout Configuration.Control) {
         guard let control else { return }
-        know(control, ["socket", "group"])
+        know(control, ["socket", "group"] + Self.localRoles.map(\.rawValue))
         if let socket = file(control, "socket") {
             if socket.utf8.count > SocketAddressText.longestUnixPath {
                 let longest = SocketAddressText.longestUnixPath
@@ -105,7 +106,30 @@ struct ConfigurationReader {
             target.socket = socket
         }
         target.group = text(control, "group")
+        for role in Self.localRoles {
+            for name in texts(control, role.rawValue) ?? [] {
+                if let account = LocalAccount(name) {
+                    target.grants.append(.init(account: account, role: role))
+                } else {
+                    fault(
+                        control,
+                        role.rawValue,
+                        "this machine has no user or group \"\(visible(name))\": write a login name, or a group as "
+                            + "\"@media\"."
+                    )
+                }
+            }
+        }
+        if !target.grants.isEmpty, control.values["group"] == nil {
+            fault(
+                control.path,
+                "roles are of no use without `group`, whose members may open the socket. Name a group."
+            )
+        }
     }
+
+    /// What a user of this machine may be.
+    private static let localRoles: [AccountRole] = [.owner, .operator, .viewer]
 
     private mutating func read(web: Section?, into target: inout Configuration.Web) {
         guard let web else { return }

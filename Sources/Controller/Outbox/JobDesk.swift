@@ -15,7 +15,7 @@ struct JobDesk: Sendable {
     /// A change that was carried out is seen with the agent's next look.
     private static let untilSeen = Duration.seconds(5)
     /// What may be asked of an agent by its own name; everything else goes through the outbox.
-    private static let questions: Set<String> = [
+    static let questions: Set<String> = [
         "torrent.get", "session.get", "session.stats", "session.free_space", "session.port_test",
     ]
     /// What the outbox takes.

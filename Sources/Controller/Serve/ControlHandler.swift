@@ -10,8 +10,10 @@ struct ControlHandler: CallHandler {
     let boxes: [Box]
     let desk: JobDesk
     let users: WebServer
+    let caller: ControlCaller
 
     func handle(_ call: IncomingCall) async throws -> Value {
+        try caller.mayCall(call.procedure)
         switch call.procedure {
         case "status": return status
         case "torrents": return try await torrents(call)
@@ -22,8 +24,10 @@ struct ControlHandler: CallHandler {
             return [:]
         case "page": return ["page": .string(try await users.pageAddress)]
         default:
-            // Whoever may open the socket is the owner.
-            if let answer = try await desk.handle(call, who: Owner.name, origin: "control socket") { return answer }
+            if let answer = try await desk.handle(call, who: caller.name, origin: "control socket") {
+                // The passkeys in announce addresses are the owner's.
+                return caller.role == .owner ? answer : DetailDesk.shown(answer)
+            }
             throw Problem(
                 .unknownProcedure,
                 "The controller knows no procedure of the name asked for; the command line and the controller are "

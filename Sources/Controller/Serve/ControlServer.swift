@@ -10,8 +10,8 @@ import Wire
 
 struct ControlServer: Service {
     private let path: String
-    private let listener: NIOAsyncChannel<ChannelByteStream, Never>
-    private let handler: ControlHandler
+    private let listener: NIOAsyncChannel<(ControlCaller, ChannelByteStream), Never>
+    private let handler: @Sendable (ControlCaller) -> ControlHandler
     private let logger: Logger
 
     /// Commands that may wait to be let in; a command line uses one connection.
@@ -21,13 +21,17 @@ struct ControlServer: Service {
     ///
     /// To be awaited before anything else runs: the process's file mode mask is another one meanwhile.
     ///
-    /// - Parameter members: the group whose members may connect besides the owner.
+    /// - Parameters:
+    ///   - members: the group whose members may connect besides the owner.
+    ///   - grants: their roles.
+    ///   - handler: what answers to one caller.
     init(
         path: String,
         members: String?,
-        handler: ControlHandler,
+        grants: [Configuration.Control.Grant],
         group: any EventLoopGroup,
-        logger: Logger
+        logger: Logger,
+        handler: @escaping @Sendable (ControlCaller) -> ControlHandler
     ) async throws {
         self.path = path
         self.handler = handler
@@ -39,7 +43,9 @@ struct ControlServer: Service {
         defer { umask(mask) }
         listener = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: Self.backlog)
-            .bind(unixDomainSocketPath: path) { ChannelByteStream.install(on: $0) }
+            .bind(unixDomainSocketPath: path) { channel in
+                ControlCaller.of(channel, grants: grants).and(ChannelByteStream.install(on: channel))
+            }
         if let members { try Self.admit(members, to: path) }
     }
 
@@ -47,13 +53,13 @@ struct ControlServer: Service {
         defer { unlink(path) }
         try await listener.executeThenClose { connections in
             try await withThrowingDiscardingTaskGroup { tasks in
-                for try await stream in connections.cancelOnGracefulShutdown() {
+                for try await (caller, stream) in connections.cancelOnGracefulShutdown() {
                     tasks.addTask {
                         let connection = CallConnection(
                             stream: stream,
                             hello: Hello(software: Farseed.software, capabilities: ["exec", "torrents", "watch"]),
                             side: .callee,
-                            handler: handler
+                            handler: handler(caller)
                         )
                         do {
                             try await connection.run()

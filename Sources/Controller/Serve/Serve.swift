@@ -71,13 +71,16 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     } catch let error as WebError {
         throw error.problem
     }
+    let desk = JobDesk(outbox: outbox, boxes: boxes)
     let control = try await ControlServer(
         path: configuration.controlSocket,
         members: configuration.control.group,
-        handler: ControlHandler(boxes: boxes, desk: JobDesk(outbox: outbox, boxes: boxes), users: web),
+        grants: configuration.control.grants,
         group: group,
         logger: logger
-    )
+    ) { caller in
+        ControlHandler(boxes: boxes, desk: desk, users: web, caller: caller)
+    }
     var services: [any Service] = [audit, tor, outbox, jobs, control, web, Greeting(web: web, owner: owner.name)]
     services += boxes
     if let ingest = configuration.ingest {

@@ -64,6 +64,35 @@ private func answers(
 }
 
 @Suite struct ChangeTests {
+    @Test(arguments: [["--no-wait"], ["--timeout", "30"], []])
+    func `what a daemon did not answer before its end is told to the next, under the same key`(
+        options: [String]
+    ) async throws {
+        let submissions = Submissions()
+        var answers = answers(submissions)
+        let submit = try #require(answers["submit"])
+        answers["submit"] = { call in
+            guard submissions.all.isEmpty else { return try await submit(call) }
+            _ = try await submit(call)
+            throw Problem(.connectionLost, "The daemon has ended.")
+        }
+        try await FakeDaemon.with(answers) { daemon in
+            let run = try await CommandRun.farseed(["stop", "One", "-b", "vps"] + options, in: daemon.directory)
+            #expect(run.status == 0, "\(run.errors)")
+        }
+        let keys = submissions.all.map { $0["key"]?.string }
+        #expect(keys.count == 2 && keys[0] == keys[1])
+    }
+
+    @Test func `who wants no queue is told at once that the connection is lost`() async throws {
+        var answers = answers(Submissions())
+        answers["submit"] = { _ in throw Problem(.connectionLost, "The circuit has died.") }
+        try await FakeDaemon.with(answers) { daemon in
+            let run = try await CommandRun.farseed(["stop", "One", "-b", "vps", "--no-queue"], in: daemon.directory)
+            #expect(run.status == Problem.Code.connectionLost.exitCode)
+        }
+    }
+
     @Test(
         arguments: [
             (["start", "aaaa"], "torrent.start", ["hashes": [.string(hash)]]),

@@ -60,10 +60,40 @@ extension Backend {
             } catch let problem as Problem where problem.code == .unknownProcedure {
                 // A daemon without outbox passes the verb on.
                 return try await carryOut(change, key, patience)
+            } catch let problem as Problem where problem.code == .connectionLost && !patience.refusesQueue {
+                return try await repeated(change, key, patience, after: problem)
             }
         case .agent: return try await carryOut(change, key, patience)
         }
     }
+
+    /// Tells the daemon again once it is back, under the same key: whether it had kept the command or not, it does now.
+    private func repeated(
+        _ change: Change,
+        _ key: String,
+        _ patience: Patience,
+        after problem: Problem
+    ) async throws -> ChangeOutcome {
+        let deadline = ContinuousClock.now + min(Self.restarting, patience.limit ?? Self.restarting)
+        while ContinuousClock.now < deadline {
+            try await Task.sleep(for: Self.knockEvery)
+            guard let connection = try await ControlSocket.connect(configuration.controlSocket) else { continue }
+            do {
+                return try await Self.driven(connection) {
+                    _ = try await ControlSocket.greeted(connection)
+                    let again = Backend(way: .daemon, connection: connection, box: box, configuration: configuration)
+                    return try await again.submit(change, key, patience)
+                }
+            } catch let again as Problem where again.code == .connectionLost {
+                // It has ended once more.
+            }
+        }
+        throw problem
+    }
+
+    /// How long a daemon that has ended under a command is waited for: a service manager starts it again at once.
+    private static let restarting = Duration.seconds(10)
+    private static let knockEvery = Duration.milliseconds(100)
 
     /// Straight to the agent, with its answer; nothing is kept where the link is down.
     private func carryOut(_ change: Change, _ key: String, _ patience: Patience) async throws -> ChangeOutcome {

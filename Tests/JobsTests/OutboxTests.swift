@@ -1,4 +1,4 @@
-// The outbox with a real database and a seedbox that does what the test says.
+// The outbox with a real database, and with another engine, and a seedbox that does what the test says.
 
 import Notation
 import Seedbox
@@ -37,10 +37,11 @@ import Testing
         #expect(executor.executed.map(\.key) == [job.key])
     }
 
-    @Test func `while the link is down jobs wait, and go out once it is live`() async throws {
+    @Test(arguments: Engine.allCases)
+    func `while the link is down jobs wait, and go out once it is live`(engine: Engine) async throws {
         let scratch = try ScratchState()
         let executor = ScriptedExecutor(isLive: false)
-        let outbox = outbox(StoreQueue(try await scratch.open()), executor)
+        let outbox = outbox(try await engine.queue(in: scratch), executor)
         try await running(outbox) {
             let job = try await outbox.submit(someRequest())
             let waiting = try await outbox.reached(job.id, [.waiting])
@@ -51,14 +52,15 @@ import Testing
         }
     }
 
-    @Test func `jobs of a torrent keep their order while others pass`() async throws {
+    @Test(arguments: Engine.allCases)
+    func `jobs of a torrent keep their order while others pass`(engine: Engine) async throws {
         let scratch = try ScratchState()
         let gate = TestGate()
         let executor = ScriptedExecutor { job in
             if job.arguments["number"] == 0 { await gate.passed() }
             return .null
         }
-        let outbox = outbox(StoreQueue(try await scratch.open()), executor)
+        let outbox = outbox(try await engine.queue(in: scratch), executor)
         try await running(outbox) {
             var ids: [Int64] = []
             for number in 0..<6 {
@@ -74,13 +76,14 @@ import Testing
         #expect(numbers.filter { $0 >= 3 } == [3, 4, 5])
     }
 
-    @Test func `a thousand jobs at once are all kept and done, a bounded number at a time`() async throws {
+    @Test(arguments: Engine.allCases)
+    func `a thousand jobs at once are all kept and done, a bounded number at a time`(engine: Engine) async throws {
         let scratch = try ScratchState()
         let executor = ScriptedExecutor { _ in
             await Task.yield()
             return .null
         }
-        let outbox = outbox(StoreQueue(try await scratch.open()), executor) { $0.limits.perBox = 8 }
+        let outbox = outbox(try await engine.queue(in: scratch), executor) { $0.limits.perBox = 8 }
         try await running(outbox) {
             let ids = try await withThrowingTaskGroup(of: Int64.self) { group in
                 for number in 0..<1_000 {
@@ -96,39 +99,42 @@ import Testing
         #expect(executor.mostRunning <= 8)
     }
 
-    @Test func `after a lost answer the same key is sent again`() async throws {
+    @Test(arguments: Engine.allCases)
+    func `after a lost answer the same key is sent again`(engine: Engine) async throws {
         let scratch = try ScratchState()
         let executor = ScriptedExecutor { job in
             if job.attempts < 3 { throw Problem(.connectionLost, "gone") }
             return ["attempt": .int(Int64(job.attempts))]
         }
-        let outbox = outbox(StoreQueue(try await scratch.open()), executor)
+        let outbox = outbox(try await engine.queue(in: scratch), executor)
         let job = try await running(outbox) { try await outbox.ended(outbox.submit(someRequest()).id) }
         #expect(job.state == .done(["attempt": 3]))
         #expect(executor.executed.map(\.state.name) == [.sent, .confirming, .confirming])
         #expect(Set(executor.executed.map(\.key)).count == 1)
     }
 
-    @Test func `an unknown error counts as a lost answer, a refusal ends the job`() async throws {
+    @Test(arguments: Engine.allCases)
+    func `an unknown error counts as a lost answer, a refusal ends the job`(engine: Engine) async throws {
         struct Broken: Error {}
         let scratch = try ScratchState()
         let executor = ScriptedExecutor { job -> Value in
             if job.attempts == 1 { throw Broken() }
             throw Problem(.notFound, "no such torrent")
         }
-        let outbox = outbox(StoreQueue(try await scratch.open()), executor)
+        let outbox = outbox(try await engine.queue(in: scratch), executor)
         let job = try await running(outbox) { try await outbox.ended(outbox.submit(someRequest()).id) }
         #expect(job.state == .failed(Problem(.notFound, "no such torrent")))
         #expect(job.attempts == 2)
     }
 
-    @Test func `a seedbox that never answers does not hold a job for ever`() async throws {
+    @Test(arguments: Engine.allCases)
+    func `a seedbox that never answers does not hold a job for ever`(engine: Engine) async throws {
         let scratch = try ScratchState()
         let executor = ScriptedExecutor { job in
             if job.attempts == 1 { try await Task.sleep(for: .seconds(3600)) }
             return .null
         }
-        let outbox = outbox(StoreQueue(try await scratch.open()), executor) { $0.attemptLimit = .milliseconds(200) }
+        let outbox = outbox(try await engine.queue(in: scratch), executor) { $0.attemptLimit = .milliseconds(200) }
         let job = try await running(outbox) { try await outbox.ended(outbox.submit(someRequest()).id) }
         #expect(job.state.name == .done)
         #expect(executor.executed.count >= 2)
@@ -159,7 +165,8 @@ import Testing
         #expect(executor.executed.map(\.state.name) == [.confirming])
     }
 
-    @Test func `a waiting job can be taken back, one that was sent cannot`() async throws {
+    @Test(arguments: Engine.allCases)
+    func `a waiting job can be taken back, one that was sent cannot`(engine: Engine) async throws {
         let scratch = try ScratchState()
         let gate = TestGate()
         let begun = TestGate()
@@ -168,7 +175,7 @@ import Testing
             await gate.passed()
             return .null
         }
-        let outbox = outbox(StoreQueue(try await scratch.open()), executor)
+        let outbox = outbox(try await engine.queue(in: scratch), executor)
         try await running(outbox) {
             let sent = try await outbox.submit(someRequest(1, targets: [hash(1)]))
             let waiting = try await outbox.submit(someRequest(2, targets: [hash(1)]))
@@ -187,10 +194,11 @@ import Testing
         #expect(executor.executed.count == 1)
     }
 
-    @Test func `of a cancellation and a sending that race, one wins`() async throws {
+    @Test(arguments: Engine.allCases)
+    func `of a cancellation and a sending that race, one wins`(engine: Engine) async throws {
         let scratch = try ScratchState()
         let executor = ScriptedExecutor()
-        let outbox = outbox(StoreQueue(try await scratch.open()), executor)
+        let outbox = outbox(try await engine.queue(in: scratch), executor)
         try await running(outbox) {
             for number in 0..<150 {
                 let job = try await outbox.submit(someRequest(number))
@@ -202,10 +210,11 @@ import Testing
         }
     }
 
-    @Test func `a job that waited too long is not begun`() async throws {
+    @Test(arguments: Engine.allCases)
+    func `a job that waited too long is not begun`(engine: Engine) async throws {
         let scratch = try ScratchState()
         let executor = ScriptedExecutor(isLive: false)
-        let outbox = outbox(StoreQueue(try await scratch.open()), executor)
+        let outbox = outbox(try await engine.queue(in: scratch), executor)
         var request = someRequest()
         request.expiry = .milliseconds(30)
         let asked = request
@@ -219,9 +228,10 @@ import Testing
         }
     }
 
-    @Test func `a key is one job, and only of the same request`() async throws {
+    @Test(arguments: Engine.allCases)
+    func `a key is one job, and only of the same request`(engine: Engine) async throws {
         let scratch = try ScratchState()
-        let outbox = outbox(StoreQueue(try await scratch.open()), ScriptedExecutor(isLive: false))
+        let outbox = outbox(try await engine.queue(in: scratch), ScriptedExecutor(isLive: false))
         var request = someRequest(1)
         request.key = JobRequest.makeKey()
         let job = try await outbox.submit(request)
@@ -266,9 +276,10 @@ import Testing
         #expect(executor.executed.count == 3)
     }
 
-    @Test func `a slow reader gets the newest of each job, not a queue`() async throws {
+    @Test(arguments: Engine.allCases)
+    func `a slow reader gets the newest of each job, not a queue`(engine: Engine) async throws {
         let scratch = try ScratchState()
-        let outbox = outbox(StoreQueue(try await scratch.open()), ScriptedExecutor())
+        let outbox = outbox(try await engine.queue(in: scratch), ScriptedExecutor())
         let changes = outbox.changes()
         let forgotten = outbox.changes()
         _ = consume forgotten
@@ -283,9 +294,10 @@ import Testing
         }
     }
 
-    @Test func `old jobs are forgotten while it runs`() async throws {
+    @Test(arguments: Engine.allCases)
+    func `old jobs are forgotten while it runs`(engine: Engine) async throws {
         let scratch = try ScratchState()
-        let outbox = outbox(StoreQueue(try await scratch.open()), ScriptedExecutor()) {
+        let outbox = outbox(try await engine.queue(in: scratch), ScriptedExecutor()) {
             $0.retainedJobs = 2
             $0.sweepInterval = .milliseconds(5)
         }

@@ -20,9 +20,10 @@ import Testing
         return Outbox(queue: queue, executor: executor, configuration: configuration, logger: quiet)
     }
 
-    @Test func `a removed torrent comes back by its recipe, once`() async throws {
+    @Test(arguments: Engine.allCases)
+    func `a removed torrent comes back by its recipe, once`(engine: Engine) async throws {
         let scratch = try ScratchState()
-        let queue = StoreQueue(try await scratch.open())
+        let queue = try await engine.queue(in: scratch)
         let recipe = recipe
         let executor = ScriptedExecutor(undoing: { $0.verb == "torrent.remove" ? recipe : nil }) { job in
             // Before the removal is executed, the way back is on disk.
@@ -57,10 +58,11 @@ import Testing
         #expect(executor.executed.map(\.verb) == ["torrent.remove", "torrent.add"])
     }
 
-    @Test func `who asks twice with one key has undone once`() async throws {
+    @Test(arguments: Engine.allCases)
+    func `who asks twice with one key has undone once`(engine: Engine) async throws {
         let scratch = try ScratchState()
         let recipe = recipe
-        let outbox = outbox(StoreQueue(try await scratch.open()), ScriptedExecutor(undoing: { _ in recipe }))
+        let outbox = outbox(try await engine.queue(in: scratch), ScriptedExecutor(undoing: { _ in recipe }))
         try await running(outbox) {
             let removal = try await outbox.ended(outbox.submit(someRequest(verb: "torrent.remove")).id)
             let key = JobRequest.makeKey()
@@ -69,14 +71,15 @@ import Testing
         }
     }
 
-    @Test func `what changed nothing or kept nothing is not undone`() async throws {
+    @Test(arguments: Engine.allCases)
+    func `what changed nothing or kept nothing is not undone`(engine: Engine) async throws {
         let scratch = try ScratchState()
         let recipe = recipe
         let executor = ScriptedExecutor(undoing: { $0.arguments["number"] == 1 ? recipe : nil }) { job in
             if job.arguments["number"] == 1 { throw Problem(.notFound, "gone") }
             return .null
         }
-        let outbox = outbox(StoreQueue(try await scratch.open()), executor)
+        let outbox = outbox(try await engine.queue(in: scratch), executor)
         try await running(outbox) {
             for number in 1...2 {
                 let job = try await outbox.ended(outbox.submit(someRequest(number, verb: "torrent.remove")).id)
@@ -92,7 +95,8 @@ import Testing
         }
     }
 
-    @Test func `a removal whose answer was lost keeps the recipe of its first attempt`() async throws {
+    @Test(arguments: Engine.allCases)
+    func `a removal whose answer was lost keeps the recipe of its first attempt`(engine: Engine) async throws {
         let scratch = try ScratchState()
         let recipe = recipe
         let executor = ScriptedExecutor(undoing: { job in
@@ -102,7 +106,7 @@ import Testing
             if job.attempts == 1 { throw Problem(.connectionLost, "gone") }
             return .null
         }
-        let outbox = outbox(StoreQueue(try await scratch.open()), executor)
+        let outbox = outbox(try await engine.queue(in: scratch), executor)
         let job = try await running(outbox) {
             try await outbox.ended(outbox.submit(someRequest(verb: "torrent.remove")).id)
         }
@@ -110,14 +114,15 @@ import Testing
         #expect(job.undo == recipe)
     }
 
-    @Test func `a link that breaks while the recipe is asked for costs an attempt, not the job`() async throws {
+    @Test(arguments: Engine.allCases)
+    func `a link that breaks while the recipe is asked for costs an attempt, not the job`(engine: Engine) async throws {
         let scratch = try ScratchState()
         let recipe = recipe
         let executor = ScriptedExecutor(undoing: { job in
             if job.attempts == 1 { throw Problem(.linkDown, "down") }
             return recipe
         })
-        let outbox = outbox(StoreQueue(try await scratch.open()), executor)
+        let outbox = outbox(try await engine.queue(in: scratch), executor)
         let job = try await running(outbox) {
             try await outbox.ended(outbox.submit(someRequest(verb: "torrent.remove")).id)
         }

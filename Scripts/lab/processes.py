@@ -73,6 +73,15 @@ def process_table():
     return table
 
 
+def program(pid):
+    """The name of the program that a process was called by, or None where it has ended."""
+    try:
+        words = Path("/proc", str(pid), "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    return Path(os.fsdecode(words[0])).name
+
+
 def listening(port):
     """Whether some process in this network namespace listens on the IPv4 port."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]

@@ -6,7 +6,7 @@ import shlex
 import signal
 from pathlib import Path
 
-from .processes import descendants, listening, run, send, until
+from .processes import descendants, listening, program, run, send, until
 from .transmission import USER
 
 ROLES = ("control", "read")
@@ -127,9 +127,10 @@ LogLevel VERBOSE
         return [first, *descendants(first, "sshd")]
 
     def agents(self):
-        """The pids of the agents (or dummies) that sshd's connections have started."""
+        """The pids of the agents (or dummies) that sshd's connections have started, and of their resident."""
         name = Path(self.agent).name if self.agent else "cat"
-        return descendants(os.getpid(), name)
+        # The resident is started by way of /proc/self/exe and so has another name in the process table.
+        return [pid for pid in descendants(os.getpid()) if program(pid) == name]
 
     def signal_connections(self, number, oldest=False):
         """Sends a signal to every connection's sshd, or to the oldest; returns how many there were."""

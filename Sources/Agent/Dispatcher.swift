@@ -68,8 +68,8 @@ extension AgentCore {
         guard let key = call.arguments["key"], !key.isNull else {
             return try await programs.run(call)
         }
-        return try await journal.once("exec", call.arguments) { [programs] mayBeDone in
-            guard !mayBeDone else {
+        return try await journal.once("exec", call.arguments) { [programs] attempt in
+            guard !attempt.mayBeDone else {
                 throw Problem(
                     .conflict,
                     "The agent was ended while it ran this program, so nobody knows how far it came. Look at the seedbox, "
@@ -84,8 +84,8 @@ extension AgentCore {
     func perform(_ verb: Verb, _ arguments: Value) async throws -> Value {
         guard verb.changes else { return try await verbs.perform(verb, arguments) }
         defer { source.mutated() }
-        return try await journal.once(verb.rawValue, arguments) { [verbs] mayBeDone in
-            try await verbs.perform(verb, arguments, mayBeDone: mayBeDone)
+        return try await journal.once(verb.rawValue, arguments) { [verbs] attempt in
+            try await verbs.perform(verb, arguments, attempt: attempt)
         }
     }
 }

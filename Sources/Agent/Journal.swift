@@ -9,7 +9,7 @@ import Transmission
 
 /// The order is: note that it begins, synced; do it; note the result, synced; reply. A repetition of a command that is
 /// under way waits for it, one that is done gets the noted result with `repeated`, and one that was begun by a process
-/// that is no more is carried out with `mayBeDone`, so that the verb looks before it acts.
+/// that is no more is carried out as an `Attempt` that says so, so that the verb looks before it acts.
 final class Journal: Sendable {
     /// Bytes of a key.
     static let longestKey = 128
@@ -28,17 +28,17 @@ final class Journal: Sendable {
     }
 
     /// Runs `action` unless the `key` of `arguments` says that it ran; without a key it always runs. `action` goes on to
-    /// its end when the caller is lost. Its argument says whether it may have been done by an agent that was killed.
+    /// its end when the caller is lost. Its argument says what is known of attempts by agents that were killed.
     func once(
         _ procedure: String,
         _ arguments: Value,
-        _ action: @escaping @Sendable (_ mayBeDone: Bool) async throws -> Value
+        _ action: @escaping @Sendable (Attempt) async throws -> Value
     ) async throws -> Value {
         guard let given = arguments["key"], !given.isNull else {
             // Unstructured: a command that has begun is not cut in half because the connection was lost.
             return try await Task {
                 do {
-                    return try await action(false)
+                    return try await action(.only)
                 } catch let unsettled as UnsettledProblem {
                     throw unsettled.problem
                 }
@@ -66,13 +66,13 @@ final class Journal: Sendable {
         _ key: String,
         _ digest: String,
         _ state: inout State,
-        _ action: @escaping @Sendable (Bool) async throws -> Value
+        _ action: @escaping @Sendable (Attempt) async throws -> Value
     ) throws(Problem) -> Step {
         if let (earlier, task) = state.underWay[key] {
             guard earlier == digest else { throw Self.conflict(key) }
             return .task(task)
         }
-        var mayBeDone = false
+        var attempt = Attempt(mayBeDone: false, before: nil) { [self] before in try note(key, digest, before) }
         var result: Value?
         let now = WallClock.seconds
         try state.file?.locked(now: now) { file throws(Problem) in
@@ -82,24 +82,25 @@ final class Journal: Sendable {
                 case .done(let value):
                     result = value
                     return
-                case .begun(let process):
+                case .begun(let process, let before):
                     guard process == self.process || !Self.isAlive(process) else {
                         throw Problem(
                             .conflict,
                             "Another agent on the seedbox is carrying this command out. Ask again."
                         )
                     }
-                    mayBeDone = true
+                    attempt.mayBeDone = true
+                    attempt.before = before
                 }
             }
-            try file.append(key, digest, .begun(process: process), now: now)
+            try file.append(key, digest, .begun(process: process, before: attempt.before), now: now)
         }
         if let result {
             return .result(.map((result.map ?? [:]).merging(["repeated": true]) { _, new in new }))
         }
-        let task = Task { [mayBeDone] in
+        let task = Task { [attempt] in
             do {
-                let result = try await action(mayBeDone)
+                let result = try await action(attempt)
                 self.end(key, digest, result)
                 return result
             } catch let unsettled as UnsettledProblem {
@@ -113,6 +114,16 @@ final class Journal: Sendable {
         }
         state.underWay[key] = (digest, task)
         return .task(task)
+    }
+
+    /// What a repetition must know to tell whether this attempt acted.
+    private func note(_ key: String, _ digest: String, _ before: Value) throws(Problem) {
+        try state.withLock { state throws(Problem) in
+            let now = WallClock.seconds
+            try state.file?.locked(now: now) { file throws(Problem) in
+                try file.append(key, digest, .begun(process: process, before: before), now: now)
+            }
+        }
     }
 
     /// The command is done whatever becomes of the note; without it a repetition looks before it acts.

@@ -6,7 +6,8 @@ import Seedbox
 
 /// One JSON object a line, only ever appended, each line synced before anything relies on it:
 ///
-///     {"key", "digest", "time", "state": "begun", "process"}      before the command reaches Transmission
+///     {"key", "digest", "time", "state": "begun", "process"}      before the command reaches Transmission;
+///                                                                 with "before" where a repetition must know it
 ///     {"key", "digest", "time", "state": "done", "result"}        before the reply reaches the controller
 ///     {"key", "digest", "time", "state": "failed"}                it may be tried again
 ///
@@ -14,7 +15,7 @@ import Seedbox
 /// was killed. Several agents may share the file: every use holds the lock and reads first what others appended.
 struct JournalFile: Sendable {
     enum Entry: Sendable, Hashable {
-        case begun(process: String)
+        case begun(process: String, before: Value?)
         case done(Value)
     }
 
@@ -62,9 +63,10 @@ struct JournalFile: Sendable {
     mutating func append(_ key: String, _ digest: String, _ entry: Entry?, now: Int64) throws(Problem) {
         var map: [String: Value] = ["key": .string(key), "digest": .string(digest), "time": .int(now)]
         switch entry {
-        case .begun(let process):
+        case .begun(let process, let before):
             map["state"] = "begun"
             map["process"] = .string(process)
+            map["before"] = before
         case .done(let result):
             map["state"] = "done"
             map["result"] = result
@@ -119,7 +121,7 @@ struct JournalFile: Sendable {
                 records[key] = Record(
                     digest: digest,
                     time: time,
-                    entry: .begun(process: value["process"]?.string ?? "")
+                    entry: .begun(process: value["process"]?.string ?? "", before: value["before"])
                 )
             case "done": records[key] = Record(digest: digest, time: time, entry: .done(value["result"] ?? .null))
             case "failed": records[key] = nil
@@ -136,7 +138,9 @@ struct JournalFile: Sendable {
                 "key": .string(key), "digest": .string(record.digest), "time": .int(record.time),
             ]
             switch record.entry {
-            case .begun(let process): map.merge(["state": "begun", "process": .string(process)]) { _, new in new }
+            case .begun(let process, let before):
+                map.merge(["state": "begun", "process": .string(process)]) { _, new in new }
+                map["before"] = before
             case .done(let result): map.merge(["state": "done", "result": result]) { _, new in new }
             }
             bytes += JSON.encode(.map(map)) + [10]

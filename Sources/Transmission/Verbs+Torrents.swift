@@ -89,15 +89,23 @@ extension Verbs {
     }
 
     /// `hashes`, `to`: `top`, `up`, `down` or `bottom`.
-    func queue(_ arguments: inout VerbArguments, _ mayBeDone: Bool) async throws -> Value {
+    func queue(_ arguments: inout VerbArguments, _ attempt: Attempt) async throws -> Value {
         let hashes = try arguments.hashes()
         guard let place = try arguments.text("to"), ["top", "up", "down", "bottom"].contains(place) else {
             throw Problem(.badRequest, "`to` must be top, up, down or bottom.")
         }
         try arguments.finish()
-        _ = try await known(hashes, .hot)
-        // A second step up would be one too many; the ends of the queue are the same however often one goes there.
-        if !mayBeDone || place == "top" || place == "bottom" {
+        let places = Value.map(
+            Dictionary(
+                try await known(hashes, .cold).map { ($0.hash.hex, $0.fields[.queue] ?? .null) },
+                uniquingKeysWith: { first, _ in first }
+            )
+        )
+        // A second step up would be one too many: a repetition takes it only from where the first was to start. The ends
+        // of the queue are the same however often one goes there.
+        let isStep = place == "up" || place == "down"
+        if !isStep || attempt.before.map({ $0 == places }) ?? true {
+            if isStep { try attempt.note(places) }
             _ = try await client.call("queue-move-\(place)", ["ids": Self.ids(hashes)])
         }
         return reply(try await rows(hashes, .hot).map { Torrent(hash: $0.hash, $0.fields) })

@@ -15,24 +15,23 @@ package struct Verbs: Sendable {
         self.client = client
     }
 
-    /// Throws a `Problem`, or an `UnsettledProblem` where Transmission may have acted. `mayBeDone`: the same command may have been carried out before, by an agent that was killed;
-    /// what is found done then counts as done.
-    package func perform(_ verb: Verb, _ value: Value, mayBeDone: Bool = false) async throws -> Value {
+    /// Throws a `Problem`, or an `UnsettledProblem` where Transmission may have acted.
+    package func perform(_ verb: Verb, _ value: Value, attempt: Attempt = .only) async throws -> Value {
         let change = Change()
         do {
-            return try await Change.$current.withValue(change) { try await carryOut(verb, value, mayBeDone) }
+            return try await Change.$current.withValue(change) { try await carryOut(verb, value, attempt) }
         } catch let error as TransmissionError {
             if change.mayHaveActed, error.leavesOpen { throw UnsettledProblem(error.problem) }
             throw error.problem
         }
     }
 
-    private func carryOut(_ verb: Verb, _ value: Value, _ mayBeDone: Bool) async throws -> Value {
+    private func carryOut(_ verb: Verb, _ value: Value, _ attempt: Attempt) async throws -> Value {
         var arguments = try VerbArguments(value)
         // Whether an earlier attempt found its condition met is not known; what it began is ended.
-        if let states = try arguments.condition(), !mayBeDone { try await check(states, value) }
+        if let states = try arguments.condition(), !attempt.mayBeDone { try await check(states, value) }
         switch verb {
-        case .add: return try await add(&arguments, mayBeDone)
+        case .add: return try await add(&arguments, attempt.mayBeDone)
         case .start: return try await act("torrent-start", &arguments) { $0.status != .stopped || $0.isAtLimit }
         case .startNow:
             return try await act("torrent-start-now", &arguments) { $0.status != .stopped || $0.isAtLimit }
@@ -40,11 +39,11 @@ package struct Verbs: Sendable {
         // A small torrent is verified before anybody could see that it was being verified.
         case .verify: return try await act("torrent-verify", &arguments) { _ in true }
         case .reannounce: return try await act("torrent-reannounce", &arguments) { _ in true }
-        case .remove: return try await remove(&arguments, mayBeDone)
+        case .remove: return try await remove(&arguments, attempt.mayBeDone)
         case .move: return try await move(&arguments)
-        case .rename: return try await rename(&arguments, mayBeDone)
+        case .rename: return try await rename(&arguments, attempt.mayBeDone)
         case .set: return try await set(&arguments)
-        case .queue: return try await queue(&arguments, mayBeDone)
+        case .queue: return try await queue(&arguments, attempt)
         case .details: return try await details(&arguments)
         case .sessionGet: return try await sessionGet(&arguments)
         case .sessionSet: return try await sessionSet(&arguments)

@@ -85,7 +85,10 @@ import Transmission
     @Test func `a real disk that fills pauses real downloads, and a later agent resumes them`() async throws {
         let place = try Mounted(megabytes: 64)
         let temporary = try TemporaryDirectory()
-        let daemon = try await TransmissionDaemon(["start-added-torrents": true, "download-queue-enabled": false])
+        let daemon = try await TransmissionDaemon(
+            .installed,
+            ["start-added-torrents": true, "download-queue-enabled": false]
+        )
         func add(_ name: String, _ priority: Int64, _ directory: String) async throws -> InfoHash {
             let metainfo = Base64.encode(TransmissionDaemon.metainfo(name))
             let answer = try await daemon.client.call(

@@ -24,9 +24,9 @@ import Transmission
     private func once(_ journal: Journal, _ key: String?, _ number: Int64 = 1) async throws -> Value {
         var arguments: [String: Value] = ["n": .int(number)]
         if let key { arguments["key"] = .string(key) }
-        return try await journal.once("torrent.stop", .map(arguments)) { [runs] mayBeDone in
+        return try await journal.once("torrent.stop", .map(arguments)) { [runs] attempt in
             runs.step()
-            return ["n": .int(number), "may": .bool(mayBeDone)]
+            return ["n": .int(number), "may": .bool(attempt.mayBeDone)]
         }
     }
 
@@ -59,8 +59,29 @@ import Transmission
             }
         }
         #expect(problem?.code == .transmissionDown)
-        #expect(try await journal.once("x", ["key": "u"]) { ["may": .bool($0)] } == ["may": true])
+        #expect(try await journal.once("x", ["key": "u"]) { ["may": .bool($0.mayBeDone)] } == ["may": true])
         #expect(try await Journal(directory).once("x", ["key": "u"]) { _ in [:] }["repeated"] == true)
+    }
+
+    @Test func `a repetition gets what the killed attempt noted before it acted`() async throws {
+        let digest = Journal.digest("x", ["key": "n"])
+        let begun = #"{"key":"n","digest":"\#(digest)","time":\#(WallClock.seconds),"state":"begun","process":"1-0""#
+        try SmallFile.replace(
+            directory.path + "/journal",
+            with: Array((begun + "}\n" + begun + ",\"before\":{\"a\":3}}\n").utf8)
+        )
+        await #expect(throws: Problem.self) {
+            try await Journal(directory).once("x", ["key": "n"]) { attempt in
+                #expect(attempt.mayBeDone && attempt.before == ["a": 3])
+                throw UnsettledProblem(Problem(.transmissionDown, "It went away."))
+            }
+        }
+        // What was noted once outlives the attempts that do not note.
+        let told = try await Journal(directory).once("x", ["key": "n"]) { attempt in
+            try attempt.note(["a": 4])
+            return attempt.before ?? .null
+        }
+        #expect(told == ["a": 3])
     }
 
     @Test func `a failure may be tried again`() async throws {
@@ -68,7 +89,7 @@ import Transmission
         await #expect(throws: Problem.self) {
             try await journal.once("x", ["key": "f"]) { _ in throw Problem(.refused, "no") }
         }
-        #expect(try await journal.once("x", ["key": "f"]) { ["may": .bool($0)] } == ["may": false])
+        #expect(try await journal.once("x", ["key": "f"]) { ["may": .bool($0.mayBeDone)] } == ["may": false])
     }
 
     @Test func `what a killed process began may be done, and is looked at`() async throws {

@@ -96,7 +96,8 @@ import Wire
             try await mirror.until { Set($0.names) == ["one", "two"] }
         }
         try await ServedAgent(watching: daemon).withConnection(.bulk) { connection in
-            #expect(try await connection.call("status")["role"] == "bulk")
+            let role = try await connection.call("status")["role"]
+            #expect(role == "bulk")
             for procedure in ["watch", "exec"] + Verb.allCases.map(\.rawValue) {
                 let problem = await #expect(throws: Problem.self) { try await connection.call(procedure) }
                 #expect(problem?.code == .notPermitted)

@@ -1,6 +1,7 @@
 /// The configuration: what a document means, and that every fault in one is named at once with its line.
 import Foundation
 import Seedbox
+import Store
 import Testing
 
 @testable import Controller

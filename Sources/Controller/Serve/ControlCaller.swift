@@ -44,7 +44,7 @@ struct ControlCaller: Sendable, Hashable {
             return channel.eventLoop.makeFailedFuture(ChannelError.operationUnsupported)
         }
         return provider.unsafeGetSocketOption(level: .socket, name: NIOBSDSocket.Option(rawValue: SO_PEERCRED))
-            .map { (peer: ucred) in ControlCaller(uid: peer.uid, gid: peer.gid, grants: grants) }
+            .map { (peer: PeerCredentials) in ControlCaller(uid: peer.uid, gid: peer.gid, grants: grants) }
     }
 
     /// Throws where the role is too small for a procedure of the control socket.
@@ -72,9 +72,9 @@ struct ControlCaller: Sendable, Hashable {
     private static func login(of uid: uid_t) -> String? {
         var entry = passwd()
         var found: UnsafeMutablePointer<passwd>?
-        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: lineRoom) { room in
-            guard getpwuid_r(uid, &entry, room.baseAddress, room.count, &found) == 0, found != nil else { return nil }
-            return String(cString: entry.pw_name)
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: lineRoom) { room -> String? in
+            guard getpwuid_r(uid, &entry, room.baseAddress!, room.count, &found) == 0, found != nil else { return nil }
+            return entry.pw_name.map { String(cString: $0) }
         }
     }
 
@@ -87,6 +87,13 @@ struct ControlCaller: Sendable, Hashable {
             guard count > room, count <= mostGroups else { return [] }
         }
     }
+}
+
+/// The kernel's `struct ucred`, which Swift does not see: unix(7), "SO_PEERCRED".
+private struct PeerCredentials {
+    var pid: pid_t
+    var uid: uid_t
+    var gid: gid_t
 }
 
 extension AccountRole {

@@ -3,6 +3,7 @@ import Calls
 import NIOCore
 import Notation
 import Seedbox
+import Store
 import Tunnel
 import Web
 

@@ -22,8 +22,9 @@ package enum JSON {
     ) throws(NotationError) -> Value {
         var reader = JSONReader(bytes: bytes, limits: NotationLimits(), lenient: lenient)
         return try withoutActuallyEscaping(take) { (take) throws(NotationError) in
-            reader.items = (key, take)
-            defer { reader.items = nil }
+            let items = JSONReader.Items(key: key, take: take)
+            defer { withExtendedLifetime(items) {} }
+            reader.items = .passUnretained(items)
             return try reader.text()
         }
     }

@@ -11,10 +11,22 @@ struct JSONReader {
     let bytes: UnsafeRawBufferPointer
     let limits: NotationLimits
     let lenient: Bool
-    /// The entry whose items are handed out instead of kept.
-    var items: (key: String, take: (Value) -> Void)?
+    /// The entry whose items are handed out instead of kept. Its owner outlives the reader, which so stays a plain
+    /// structure: a reference in it costs every step, and the optimizer of Swift 6.3 its footing.
+    var items: Unmanaged<Items>?
     private var position = 0
     private var elements = 0
+
+    /// An entry of an object, and who takes the items of its array.
+    final class Items {
+        let key: String
+        let take: (Value) -> Void
+
+        init(key: String, take: @escaping (Value) -> Void) {
+            self.key = key
+            self.take = take
+        }
+    }
 
     init(bytes: UnsafeRawBufferPointer, limits: NotationLimits, lenient: Bool) {
         self.bytes = bytes
@@ -82,7 +94,7 @@ struct JSONReader {
                 throw NotationError(.malformed, "a colon is missing after a name in a JSON object", at: position)
             }
             position += 1
-            if let items, items.key == key {
+            if let items = items?.takeUnretainedValue(), items.key == key {
                 entries[key] = try handingOut(items.take, depth: depth)
             } else {
                 entries[key] = try value(depth: depth)

@@ -48,11 +48,11 @@ extension Verbs {
         return .map(map)
     }
 
-    /// As they are told, by their exact names: the release that knows no number of files is 3.00, which writes characters
+    /// As they are told, by their exact names: the release that counts no files is 3.00, which writes characters
     /// beyond the basic plane wrongly, and no magnet link tells those of files.
     static func files(_ torrent: Value) -> [Value] {
         let files = torrent["files"]?.array ?? []
-        guard torrent.named("file-count") == nil else { return files }
+        guard torrent.named("file-count")?.int ?? 0 == 0 else { return files }
         return files.map { file in
             var entries = file.map ?? [:]
             entries["name"] = file["name"]?.string.map { .string(NameRepair.label(from: $0)) }

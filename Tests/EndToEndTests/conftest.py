@@ -175,9 +175,9 @@ def served(home):
     return home
 
 
-def status(home):
+def status(home, through=()):
     """What `farseed status` tells; it exits with the problem's code where a link is not live. None without a controller."""
-    result = home.run("status", "--json")
+    result = home.run("status", "--json", through=through)
     answer = json.loads(result.stdout) if result.stdout.startswith("{") else {}
     return answer if answer.get("boxes") else None
 
@@ -188,8 +188,8 @@ def wait_mirrored(home, deadline=DEADLINE):
     wait_for("the torrents to be mirrored", lambda: home.run("list", "--format", "{hash}").stdout.strip(), deadline)
 
 
-def link_state(home):
-    answer = status(home)
+def link_state(home, through=()):
+    answer = status(home, through)
     return answer and answer["boxes"][0]["link"]["state"]
 
 

@@ -48,7 +48,7 @@ def shared(lab, users):
     }
     with make_home(lab, users.groups.parent, control=control) as home:
         home.start(through=users.machine)
-        wait_for("the link to be live", lambda: link_state(home) == "live")
+        wait_for("the link to be live", lambda: link_state(home, through=users.machine) == "live")
         yield home
 
 
@@ -74,7 +74,7 @@ def test_who_may_open_the_socket_does_what_the_role_allows(shared, users, lab):
         assert added.returncode == 0 and hash in lab.box.torrents(), added
         assert run(VIEWER, "undo").returncode == CODES["not-permitted"]
         assert json.loads(run(VIEWER, "jobs", "--json").stdout)["jobs"][0]["who"] == OPERATOR
-        audit = json.loads(shared.run("user", "audit", "--who", OPERATOR, "--json").stdout)["entries"]
+        audit = json.loads(shared.run("user", "audit", "--who", OPERATOR, "--json", through=users.machine).stdout)["entries"]
         assert audit[0]["action"] == "torrent.add" and audit[0]["origin"] == "control socket", audit
 
         for user in (VIEWER, OPERATOR):

@@ -198,11 +198,12 @@ def test_each_answer_of_tor_has_its_exit_code(name, lab, tmp_path):
             assert home.run("doctor", timeout=90).returncode == CODES[name]
 
 
-def test_what_is_no_ssh_server_has_its_exit_code(lab, tmp_path):
+def test_a_server_that_breaks_ssh_has_its_exit_code(lab, tmp_path):
     def greet(connection):
-        connection.sendall(b"220 mail.example ESMTP\r\n" * 400)
-        connection.shutdown(socket.SHUT_WR)
-        connection.recv(1000)
+        # A packet of four gigabytes.
+        connection.sendall(b"SSH-2.0-broken\r\n" + b"\xff" * 64)
+        while connection.recv(4096):
+            pass
 
     with Socks(0, greet) as socks, make_home(lab, tmp_path, tor={"socks": socks.address, "control": None}) as home:
         assert told_code(home.run("list", "--json", timeout=90)) == ("ssh-failed", CODES["ssh-failed"])

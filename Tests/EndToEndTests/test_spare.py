@@ -11,8 +11,9 @@ from conftest import DEADLINE, FARSEED, link_state, make_home, status, wait_for
 #: Until a silent session is suspect: a ping a second, and ten seconds without an answer; then one round trip.
 NOTICE = 20
 STANDBY = {"standby": True, "probe-after": 1}
-#: Bytes that no compression makes fewer, more than the MiB after which the session is replaced.
-MUCH = 3 << 20
+#: Bytes that no compression makes fewer; both ways more than the MiB after which the session is replaced, and less than
+#: the two after which it is ended whatever is still on it.
+MUCH = 3 << 18
 
 
 @pytest.fixture

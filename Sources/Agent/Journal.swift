@@ -13,6 +13,9 @@ import Transmission
 final class Journal: Sendable {
     /// Bytes of a key.
     static let longestKey = 128
+    /// How long a process that has begun the same command is waited for, which may be dying just now; and between looks.
+    private static let patience = Duration.seconds(10)
+    private static let pause = Duration.milliseconds(50)
 
     private struct State {
         var file: JournalFile?
@@ -50,16 +53,26 @@ final class Journal: Sendable {
             throw Problem(.badRequest, "`key` must be 1 to \(Self.longestKey) printable characters without spaces.")
         }
         let digest = Self.digest(procedure, arguments)
-        let step = try state.withLock { state in try begin(key, digest, &state, action) }
-        switch step {
-        case .result(let result): return result
-        case .task(let task): return try await task.value
+        let deadline = ContinuousClock.now + Self.patience
+        while true {
+            let step = try state.withLock { state in try begin(key, digest, &state, action) }
+            switch step {
+            case .result(let result): return result
+            case .task(let task): return try await task.value
+            case .elsewhere:
+                guard ContinuousClock.now < deadline else {
+                    throw Problem(.conflict, "Another agent on the seedbox is carrying this command out. Ask again.")
+                }
+                try await Task.sleep(for: Self.pause)
+            }
         }
     }
 
     private enum Step {
         case result(Value)
         case task(Task<Value, any Error>)
+        /// Another process that is still there has begun it.
+        case elsewhere
     }
 
     private func begin(
@@ -74,6 +87,7 @@ final class Journal: Sendable {
         }
         var attempt = Attempt(mayBeDone: false, before: nil) { [self] before in try note(key, digest, before) }
         var result: Value?
+        var isElsewhere = false
         let now = WallClock.seconds
         try state.file?.locked(now: now) { file throws(Problem) in
             if let record = file.records[key] {
@@ -84,10 +98,8 @@ final class Journal: Sendable {
                     return
                 case .begun(let process, let before):
                     guard process == self.process || !Self.isAlive(process) else {
-                        throw Problem(
-                            .conflict,
-                            "Another agent on the seedbox is carrying this command out. Ask again."
-                        )
+                        isElsewhere = true
+                        return
                     }
                     attempt.mayBeDone = true
                     attempt.before = before
@@ -95,6 +107,7 @@ final class Journal: Sendable {
             }
             try file.append(key, digest, .begun(process: process, before: attempt.before), now: now)
         }
+        if isElsewhere { return .elsewhere }
         if let result {
             return .result(.map((result.map ?? [:]).merging(["repeated": true]) { _, new in new }))
         }
@@ -157,7 +170,8 @@ final class Journal: Sendable {
     private static func identity(of pid: pid_t) -> String? {
         guard let text = SmallFile.text("/proc/\(pid)/stat"), let name = text.lastIndex(of: ")") else { return nil }
         let fields = text[text.index(after: name)...].split(separator: " ")
-        guard fields.count > 19 else { return nil }
+        // One that is dead and not yet collected does nothing more.
+        guard fields.count > 19, fields[0] != "Z", fields[0] != "X" else { return nil }
         return "\(pid)-\(fields[19])"
     }
 

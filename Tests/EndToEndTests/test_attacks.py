@@ -26,7 +26,7 @@ UNAUTHENTICATED, PER_ADDRESS, PER_USER, FAILED_LOGINS = 256, 64, 256, 10
 HEAD_WITHIN, BODY_WITHIN, WELCOME_WITHIN = 10, 15, 10
 GREETING_BYTES, MESSAGE_BYTES, DEPTH, ELEMENTS = 8_192, 1 << 20, 32, 100_000
 #: What a deadline may be late by on a busy machine.
-LATE = 8
+LATE = 30
 SAME_SITE = ("X-Farseed", "1")
 #: Fields that a browser adds to the requests of another site's page.
 CROSS_SITE = [

@@ -34,11 +34,10 @@ final class CircuitLine: ChannelInboundHandler, RemovableChannelHandler {
     /// What stands for the client's address; nil for any line but tor's.
     static func client(_ line: String) -> String? {
         let parts = line.split(separator: " ", omittingEmptySubsequences: false)
-        var address = in6_addr()
+        var bytes = [UInt8](repeating: 0, count: 16)
         guard parts.count == 6, parts[0] == "PROXY", parts[1] == "TCP6",
-            inet_pton(AF_INET6, String(parts[2]), &address) == 1
+            inet_pton(AF_INET6, String(parts[2]), &bytes) == 1
         else { return nil }
-        let bytes = withUnsafeBytes(of: address) { Array($0) }
         guard bytes.starts(with: prefix) else { return nil }
         return "onion circuit \(bytes[12...].reduce(UInt32(0)) { $0 << 8 | UInt32($1) })"
     }

@@ -218,32 +218,6 @@ import Wire
         }
     }
 
-    @Test func `A connection is idle when its calls have ended, also those that nobody holds`() async throws {
-        try await connected { call in
-            for await _ in call.inputs {}
-            return true
-        } _: { caller, _ in
-            try await caller.idle()
-            let calls = [try await caller.open("wait"), try await caller.open("wait")]
-            let idle = Task { try await caller.idle() }
-            _ = try await caller.ping()
-            let isIdle = Mutex(false)
-            let watching = Task {
-                _ = try? await idle.value
-                isIdle.withLock { $0 = true }
-            }
-            for call in calls {
-                #expect(!isIdle.withLock { $0 })
-                call.cancel()
-                _ = try? await call.result()
-            }
-            try await idle.value
-            await watching.value
-            _ = try await caller.open("wait")
-            try await caller.idle()
-        }
-    }
-
     // MARK: Cancellation
 
     @Test func `Cancelling the waiting task cancels the handler, and the caller does not wait for it`() async throws {

@@ -51,6 +51,32 @@ import Wire
         return Array(buffer.readableBytesView)
     }
 
+    @Test func `A connection is idle when its calls have ended, also those that nobody holds`() async throws {
+        try await connected { call in
+            for await _ in call.inputs {}
+            return true
+        } _: { caller, _ in
+            try await caller.idle()
+            let calls = [try await caller.open("wait"), try await caller.open("wait")]
+            let idle = Task { try await caller.idle() }
+            _ = try await caller.ping()
+            let isIdle = Mutex(false)
+            let watching = Task {
+                _ = try? await idle.value
+                isIdle.withLock { $0 = true }
+            }
+            for call in calls {
+                #expect(!isIdle.withLock { $0 })
+                call.cancel()
+                _ = try? await call.result()
+            }
+            try await idle.value
+            await watching.value
+            _ = try await caller.open("wait")
+            try await caller.idle()
+        }
+    }
+
     @Test func `A stream that begins with something else is not answered, and kept`() async throws {
         let text = "\u{1b}[1mLast login: never\nbash: farseed-agent: command not found\n"
         let (frames, error) = try await run(.caller, against: Array(text.utf8))

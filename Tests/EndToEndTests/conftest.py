@@ -155,6 +155,19 @@ def home(lab, tmp_path):
 
 
 @contextlib.contextmanager
+def labelled(home, lab, labels):
+    """Gives each torrent its one label on the seedbox, waits until `home` knows them, and takes them away at the end."""
+    try:
+        for hash, label in labels.items():
+            lab.box.rpc("torrent-set", {"ids": [hash], "labels": [label]})
+        wait_for("the labels", lambda: {hash: home.torrents()[hash].get("labels") for hash in labels}
+                 == {hash: [label] for hash, label in labels.items()})
+        yield
+    finally:
+        lab.box.rpc("torrent-set", {"ids": list(labels), "labels": []})
+
+
+@contextlib.contextmanager
 def make_home(lab, directory, **overrides):
     """A home side; `overrides` are those of `Lab.write_config`."""
     config = directory / "farseed.toml"

@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from conftest import Page, wait_for
+from conftest import Page, labelled, wait_for
 
 PASSWORD = "four words in a row"
 OTHER = "four other words in a row"
@@ -127,11 +127,7 @@ def test_a_user_s_life(served, stranger):
 def test_another_role_or_other_labels_end_the_user_s_pages(served, stranger, lab):
     mine, other = sorted(lab.box.torrents())[:2]
     add(served, "ann", "viewer")
-    lab.box.rpc("torrent-set", {"ids": [mine], "labels": ["music"]})
-    lab.box.rpc("torrent-set", {"ids": [other], "labels": ["films"]})
-    try:
-        wait_for("the labels", lambda: served.torrents()[other].get("labels") == ["films"]
-                 and served.torrents()[mine].get("labels") == ["music"])
+    with labelled(served, lab, {mine: "music", other: "films"}):
         log_in(stranger, "ann", PASSWORD)
         stranger.wait_live()
         wait_for("all torrents", lambda: {mine, other} <= set(stranger.hashes()))
@@ -143,8 +139,6 @@ def test_another_role_or_other_labels_end_the_user_s_pages(served, stranger, lab
         ends_within(stranger, lambda: served.run("user", "role", "ann", "operator"))
         told = [(entry["target"], entry["outcome"]) for entry in audit(served, "user.role")]
         assert told == [("ann to guest", "ok"), ("ann to guest", "ok"), ("ann to operator", "ok")]
-    finally:
-        lab.box.rpc("torrent-set", {"ids": [mine, other], "labels": []})
 
 
 def test_other_sessions_stay(served, stranger):
@@ -243,11 +237,7 @@ const done = arguments[0];
 def test_a_guest_sees_the_torrents_of_its_labels_and_nothing_else(served, stranger, lab):
     mine, other = sorted(lab.box.torrents())[:2]
     add(served, "gil", "guest", "--label", "for gil", "--label", "music")
-    lab.box.rpc("torrent-set", {"ids": [mine], "labels": ["music"]})
-    lab.box.rpc("torrent-set", {"ids": [other], "labels": ["private"]})
-    try:
-        wait_for("the labels", lambda: served.torrents()[other].get("labels") == ["private"]
-                 and served.torrents()[mine].get("labels") == ["music"])
+    with labelled(served, lab, {mine: "music", other: "private"}):
         log_in(stranger, "gil", PASSWORD)
         stranger.wait_live()
         wait_for("the guest's torrent", lambda: stranger.hashes() == [mine])
@@ -263,5 +253,3 @@ def test_a_guest_sees_the_torrents_of_its_labels_and_nothing_else(served, strang
         assert stranger.cell(other, "name").startswith(served.torrents()[other]["name"])
         lab.box.rpc("torrent-set", {"ids": [mine], "labels": []})
         wait_for("the first to go", lambda: stranger.hashes() == [other])
-    finally:
-        lab.box.rpc("torrent-set", {"ids": [mine, other], "labels": []})

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from conftest import ROOT, link_state, make_home, wait_for
+from conftest import ROOT, labelled, make_home, wait_for, wait_mirrored
 from rawweb import (CALL, ERROR, EVENT, RESULT, SUBSCRIBE, SUBSCRIBED, WELCOME, Connection, WebSocket)
 
 #: All that a guest may call.
@@ -64,16 +64,10 @@ def call(session, procedure, *arguments):
 def guests(lab, tmp_path_factory):
     with make_home(lab, tmp_path_factory.mktemp("guests")) as home:
         home.start()
-        wait_for("the link to be live", lambda: link_state(home) == "live")
+        wait_mirrored(home)
         guests = Guests(home, lab)
-        lab.box.rpc("torrent-set", {"ids": [guests.mine], "labels": ["music"]})
-        lab.box.rpc("torrent-set", {"ids": [guests.other], "labels": ["films"]})
-        wait_for("the labels", lambda: home.torrents()[guests.other].get("labels") == ["films"]
-                 and home.torrents()[guests.mine].get("labels") == ["music"])
-        try:
+        with labelled(home, lab, {guests.mine: "music", guests.other: "films"}):
             yield guests
-        finally:
-            lab.box.rpc("torrent-set", {"ids": [guests.mine, guests.other], "labels": []})
 
 
 @pytest.fixture(scope="module")

@@ -18,11 +18,8 @@ private func frame(_ body: [UInt8], more: Bool = false) -> [UInt8] {
 private func run(_ bytes: [UInt8], step: Int = .max) -> [ZMTPMachine.Output] {
     var machine = ZMTPMachine(maximumMessage: 1_000)
     var outputs: [ZMTPMachine.Output] = []
-    var start = 0
-    while start < bytes.count {
-        let end = start + min(step, bytes.count - start)
-        machine.received(ByteBuffer(bytes: bytes[start..<end]))
-        start = end
+    for piece in pieces(of: bytes, step) {
+        machine.received(piece)
         while let output = machine.next() { outputs.append(output) }
     }
     return outputs
@@ -126,8 +123,7 @@ private func run(_ bytes: [UInt8], step: Int = .max) -> [ZMTPMachine.Output] {
     func events() async throws {
         try await Self.with { live, port in
             let socket = try await TestSocket.session(live)
-            try await socket.send([32, 1, ["match": "prefix"], "farseed."])
-            _ = try await socket.message()
+            _ = try await socket.subscribe("farseed.", id: 1, options: ["match": "prefix"])
             let client = try await Self.push(port)
             for text in [
                 "nonsense", "[]", #"{"topic":"farseed.x.a"}"#, #"{"topic":1,"data":2}"#,
@@ -153,8 +149,7 @@ private func run(_ bytes: [UInt8], step: Int = .max) -> [ZMTPMachine.Output] {
             $0.limits.messageBurst = 10
         } _: { live, port in
             let socket = try await TestSocket.session(live)
-            _ = try await socket.send([32, 1, [:], "farseed.x.n"])
-            _ = try await socket.message()
+            _ = try await socket.subscribe("farseed.x.n", id: 1)
             let client = try await Self.push(port)
             let start = ContinuousClock.now
             for number in 1...110 {
@@ -188,8 +183,7 @@ private func run(_ bytes: [UInt8], step: Int = .max) -> [ZMTPMachine.Output] {
             let silent = try await RawClient.connect(port: port)
             #expect(try await silent.rest() == ZMTPMachine.greeting)
             let socket = try await TestSocket.session(live)
-            try await socket.send([32, 1, [:], "farseed.x.n"])
-            _ = try await socket.message()
+            _ = try await socket.subscribe("farseed.x.n", id: 1)
             try await good.send(frame(Array(#"{"topic":"farseed.x.n","data":1}"#.utf8)))
             #expect(try await socket.message()?.array?[4] == [1])
             good.close()

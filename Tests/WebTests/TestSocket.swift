@@ -14,6 +14,12 @@ struct ServerFrame: Sendable, Equatable {
     var code: UInt16? { opcode == 8 && payload.count >= 2 ? UInt16(payload[0]) << 8 | UInt16(payload[1]) : nil }
 }
 
+/// The bytes cut as a network may: into pieces of so many.
+func pieces(of bytes: [UInt8], _ size: Int) -> [ByteBuffer] {
+    stride(from: 0, to: bytes.count, by: min(size, max(bytes.count, 1)))
+        .map { ByteBuffer(bytes: bytes[$0..<($0 + min(size, bytes.count - $0))]) }
+}
+
 /// A frame as a client sends it, masked.
 func clientFrame(_ opcode: UInt8, _ payload: [UInt8], final: Bool = true) -> [UInt8] {
     let mask: [UInt8] = [0x11, 0x22, 0x33, 0x44]
@@ -122,8 +128,8 @@ struct TestSocket: Sendable {
     }
 
     /// Subscribes; the subscription.
-    func subscribe(_ topic: String, id: Int64) async throws -> Int64 {
-        try await send([32, .int(id), ["get_retained": true], .string(topic)])
+    func subscribe(_ topic: String, id: Int64, options: Value = ["get_retained": true]) async throws -> Int64 {
+        try await send([32, .int(id), options, .string(topic)])
         let answer = try await message()?.array
         try #require(answer?.count == 3 && answer?[0] == 33)
         return try #require(answer?[2].int)

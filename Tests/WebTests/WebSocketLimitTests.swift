@@ -57,11 +57,8 @@ import Testing
     private static func run(_ bytes: [UInt8], chop: Int) -> [WebSocketMachine.Output] {
         var machine = WebSocketMachine(maximumMessage: limit)
         var outputs: [WebSocketMachine.Output] = []
-        var start = 0
-        while start < bytes.count {
-            let end = start + min(chop, bytes.count - start)
-            machine.received(ByteBuffer(bytes: bytes[start..<end]))
-            start = end
+        for piece in pieces(of: bytes, chop) {
+            machine.received(piece)
             while let output = machine.next() { outputs.append(output) }
         }
         return outputs

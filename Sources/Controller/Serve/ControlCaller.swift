@@ -1,6 +1,7 @@
 /// Who is at the other end of the control socket, by the kernel's word, and what that user may ask for.
 import Glibc
 import NIOCore
+import NIOPosix
 import Seedbox
 import Store
 
@@ -35,16 +36,11 @@ struct ControlCaller: Sendable, Hashable {
         self.init(name: login ?? "uid \(uid)", role: role ?? .viewer)
     }
 
-    /// Asks the kernel who connected.
-    static func of(
-        _ channel: any Channel,
-        grants: [Configuration.Control.Grant]
-    ) -> EventLoopFuture<ControlCaller> {
-        guard let provider = channel as? any SocketOptionProvider else {
-            return channel.eventLoop.makeFailedFuture(ChannelError.operationUnsupported)
+    /// Away from the event loops: the machine's list of users may be slow.
+    static func of(_ peer: PeerCredentials, grants: [Configuration.Control.Grant]) async throws -> ControlCaller {
+        try await NIOThreadPool.singleton.runIfActive {
+            ControlCaller(uid: peer.uid, gid: peer.gid, grants: grants)
         }
-        return provider.unsafeGetSocketOption(level: .socket, name: NIOBSDSocket.Option(rawValue: SO_PEERCRED))
-            .map { (peer: PeerCredentials) in ControlCaller(uid: peer.uid, gid: peer.gid, grants: grants) }
     }
 
     /// Throws where the role is too small for a procedure of the control socket.
@@ -90,10 +86,18 @@ struct ControlCaller: Sendable, Hashable {
 }
 
 /// The kernel's `struct ucred`, which Swift does not see: unix(7), "SO_PEERCRED".
-private struct PeerCredentials {
+struct PeerCredentials: Sendable {
     var pid: pid_t
     var uid: uid_t
     var gid: gid_t
+
+    /// Asks the kernel who connected.
+    static func of(_ channel: any Channel) -> EventLoopFuture<PeerCredentials> {
+        guard let provider = channel as? any SocketOptionProvider else {
+            return channel.eventLoop.makeFailedFuture(ChannelError.operationUnsupported)
+        }
+        return provider.unsafeGetSocketOption(level: .socket, name: NIOBSDSocket.Option(rawValue: SO_PEERCRED))
+    }
 }
 
 extension AccountRole {

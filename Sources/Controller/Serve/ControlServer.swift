@@ -10,7 +10,8 @@ import Wire
 
 struct ControlServer: Service {
     private let path: String
-    private let listener: NIOAsyncChannel<(ControlCaller, ChannelByteStream), Never>
+    private let listener: NIOAsyncChannel<(PeerCredentials, ChannelByteStream), Never>
+    private let grants: [Configuration.Control.Grant]
     private let handler: @Sendable (ControlCaller) -> ControlHandler
     private let logger: Logger
 
@@ -34,6 +35,7 @@ struct ControlServer: Service {
         handler: @escaping @Sendable (ControlCaller) -> ControlHandler
     ) async throws {
         self.path = path
+        self.grants = grants
         self.handler = handler
         self.logger = logger
         try await Self.refuseSecondController(path)
@@ -44,7 +46,7 @@ struct ControlServer: Service {
         listener = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: Self.backlog)
             .bind(unixDomainSocketPath: path) { channel in
-                ControlCaller.of(channel, grants: grants).and(ChannelByteStream.install(on: channel))
+                PeerCredentials.of(channel).and(ChannelByteStream.install(on: channel))
             }
         if let members { try Self.admit(members, to: path) }
     }
@@ -53,15 +55,16 @@ struct ControlServer: Service {
         defer { unlink(path) }
         try await listener.executeThenClose { connections in
             try await withThrowingDiscardingTaskGroup { tasks in
-                for try await (caller, stream) in connections.cancelOnGracefulShutdown() {
+                for try await (peer, stream) in connections.cancelOnGracefulShutdown() {
                     tasks.addTask {
-                        let connection = CallConnection(
-                            stream: stream,
-                            hello: Hello(software: Farseed.software, capabilities: ["exec", "torrents", "watch"]),
-                            side: .callee,
-                            handler: handler(caller)
-                        )
                         do {
+                            let caller = try await ControlCaller.of(peer, grants: grants)
+                            let connection = CallConnection(
+                                stream: stream,
+                                hello: Hello(software: Farseed.software, capabilities: ["exec", "torrents", "watch"]),
+                                side: .callee,
+                                handler: handler(caller)
+                            )
                             try await connection.run()
                         } catch {
                             logger.debug("A command's connection ended", metadata: ["error.type": "\(type(of: error))"])

@@ -8,6 +8,9 @@ enum LegacyMessage {
     case unsubscribe(topic: String)
     case publish(topic: String, event: Value, options: LegacyPublishOptions)
 
+    /// Bytes of a topic, a URI or an identifier: they are kept, and topics go out with each event.
+    private static let longestText = 4_096
+
     init(_ bytes: UnsafeRawBufferPointer) throws(Violation) {
         let value: Value
         do throws(NotationError) {
@@ -19,8 +22,11 @@ enum LegacyMessage {
             throw Violation("A message is a list that begins with a number.")
         }
         func text(_ place: Int) throws(Violation) -> String {
-            guard items.indices.contains(place), let text = items[place].string else {
-                throw Violation("The element \(place) of this message must be a string.")
+            guard items.indices.contains(place), let text = items[place].string, text.utf8.count <= Self.longestText
+            else {
+                throw Violation(
+                    "Element \(place) of this message must be a string of at most \(Self.longestText) bytes."
+                )
             }
             return text
         }

@@ -46,7 +46,12 @@ final class IngestHandler: ChannelInboundHandler {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        if resting == nil { context.read() }
+        readMore(context)
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        readMore(context)
+        context.fireChannelWritabilityChanged()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -86,8 +91,13 @@ final class IngestHandler: ChannelInboundHandler {
             guard let self, let context = self.context else { return }
             resting = nil
             advance(context)
-            if resting == nil { context.read() }
+            readMore(context)
         }
+    }
+
+    /// Nothing is read from a sender that is over its rate, or that does not read what it is answered.
+    private func readMore(_ context: ChannelHandlerContext) {
+        if resting == nil, context.channel.isWritable { context.read() }
     }
 
     private func send(_ bytes: [UInt8], _ context: ChannelHandlerContext) {

@@ -214,13 +214,13 @@ final class RealmCore {
     /// A worker has no login that was counted before its WELCOME.
     private func count(_ session: SessionID, _ principal: Principal) {
         guard let number = numbers[session], let seat = seats[number], seat.user == nil else { return }
-        if let name = principal.worker { logins.note(.workerEntered(name: name, client: seat.opening.client)) }
         guard census.welcomed(principal.role) else {
             let message = "Too many sessions of this worker. End one."
             perform(router.kill([session], reason: WAMPReason.overLimit, message: message, at: .now))
             return
         }
         seats[number]?.user = principal.role
+        if let name = principal.worker { logins.note(.workerEntered(name: name, client: seat.opening.client)) }
     }
 
     private func denied(_ session: SessionID, _ method: AuthMethod, _ name: String?) {

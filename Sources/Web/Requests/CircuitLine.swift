@@ -18,14 +18,15 @@ final class CircuitLine: ChannelInboundHandler, RemovableChannelHandler {
     private let within: Int64
     /// Sets up the handlers behind this one for the client of this name.
     private let entered: (String) throws -> Void
-    /// The connection ended, or must, before it was known whose it is.
-    private let ended: () -> Void
+    /// The connection ended; whether it was still waited for whose it is.
+    private let ended: (_ isWaiting: Bool) -> Void
 
     private var line = ByteBuffer()
+    private var isWaiting = true
     private var deadline: Scheduled<Void>?
 
     /// - Parameter within: how long the line may take, in milliseconds.
-    init(within: Int64, entered: @escaping (String) throws -> Void, ended: @escaping () -> Void) {
+    init(within: Int64, entered: @escaping (String) throws -> Void, ended: @escaping (_ isWaiting: Bool) -> Void) {
         self.within = within
         self.entered = entered
         self.ended = ended
@@ -53,7 +54,7 @@ final class CircuitLine: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        ended()
+        ended(isWaiting)
         context.fireChannelInactive()
     }
 
@@ -72,6 +73,7 @@ final class CircuitLine: ChannelInboundHandler, RemovableChannelHandler {
             return
         }
         line.moveReaderIndex(forwardBy: text.count + 1)
+        isWaiting = false
         do { try entered(client) } catch {
             context.close(promise: nil)
             return

@@ -43,10 +43,19 @@ struct WebChannel: ServerChildChannel, HTTPChannelHandler {
         let value = channel.eventLoop.makeSucceededFuture(Value(channel: channel, way: promise.futureResult))
         do {
             if rules.isOnion {
+                // Who is waited for takes a place, too.
+                let (census, nobody) = (rules.census, "")
+                guard census.admitConnection(from: nobody, isShared: true) else { throw ChannelError.ioOnClosedChannel }
                 let line = CircuitLine(
                     within: rules.limits.headWithin,
-                    entered: { try enter(channel, peer: $0, promise) },
-                    ended: { promise.fail(ChannelError.eof) }
+                    entered: { peer in
+                        census.connectionClosed(from: nobody)
+                        try enter(channel, peer: peer, promise)
+                    },
+                    ended: { isWaiting in
+                        if isWaiting { census.connectionClosed(from: nobody) }
+                        promise.fail(ChannelError.eof)
+                    }
                 )
                 try channel.pipeline.syncOperations.addHandler(line)
             } else {

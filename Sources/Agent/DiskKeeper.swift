@@ -51,13 +51,18 @@ final class DiskKeeper: Sendable {
             logger.warning("disk reserve reached", metadata: ["disk.free": "\(worst)"])
         }
         if after != before { remember() }
-        if !action.pause.isEmpty, await tell(.stop, action.pause, "downloads could not be paused") {
+        if !action.pause.isEmpty {
+            // Before they stop: an agent that is killed meanwhile leaves none stopped that nobody resumes.
             reserve.withLock { $0.didPause(action.pause) }
             remember()
-            logger.warning(
-                "downloads paused for want of disk space",
-                metadata: ["disk.paused": "\(action.pause.count)"]
-            )
+            if await tell(.stop, action.pause, "downloads could not be paused") {
+                logger.warning(
+                    "downloads paused for want of disk space",
+                    metadata: ["disk.paused": "\(action.pause.count)"]
+                )
+            } else {
+                reserve.withLock { $0.didNotPause(action.pause) }
+            }
         }
         if !action.resume.isEmpty, await tell(.start, action.resume, "downloads could not be resumed") {
             reserve.withLock { $0.didResume(action.resume) }

@@ -33,7 +33,6 @@ struct DiskReserve: Sendable, Hashable {
 
     mutating func looked(at disks: [Disk], _ torrents: [InfoHash: Torrent]) -> Action {
         isLow = disks.contains { $0.free < reserve }
-        guard pauses else { return Action() }
         // What somebody else started or removed meanwhile is not ours any more.
         unseen = unseen.filter { torrents[$0].map { $0.status != .stopped } ?? false }
         paused = paused.filter { unseen.contains($0) || torrents[$0]?.status == .stopped }
@@ -42,6 +41,7 @@ struct DiskReserve: Sendable, Hashable {
             let directories = Set(disk.directories)
             func isHere(_ torrent: Torrent) -> Bool { directories.contains(torrent[.directory].string ?? "") }
             if disk.free < reserve {
+                guard pauses else { continue }
                 let running = torrents.values.filter { $0.isDownload && isHere($0) && !unseen.contains($0.hash) }
                 let lowest = running.map { $0[.priority].int ?? 0 }.min()
                 action.pause += running.filter { ($0[.priority].int ?? 0) == lowest }.map(\.hash)
@@ -57,6 +57,11 @@ struct DiskReserve: Sendable, Hashable {
     mutating func didPause(_ hashes: [InfoHash]) {
         paused.formUnion(hashes)
         unseen.formUnion(hashes)
+    }
+
+    /// Some of them may be stopped all the same, which the next table tells.
+    mutating func didNotPause(_ hashes: [InfoHash]) {
+        unseen.subtract(hashes)
     }
 
     mutating func didResume(_ hashes: [InfoHash]) {

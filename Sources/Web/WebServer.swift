@@ -55,8 +55,11 @@ package final class WebServer: Service {
         get async throws { configuration.pageAddress(port: try await boundAddress.port ?? configuration.port) }
     }
 
-    /// Reads the certificate and key again; new connections use them.
-    package func reloadCertificate() throws { try tls?.reload() }
+    /// Reads the certificate and key again; new connections use them. False where there is none.
+    package func reloadCertificate() throws -> Bool {
+        try tls?.reload()
+        return tls != nil
+    }
 
     /// Serves until cancelled or asked to stop.
     package func run() async throws {

@@ -73,6 +73,23 @@ import Transmission
         #expect(reserve.paused.isEmpty)
     }
 
+    @Test func `what did not stop is tried again, and what stopped all the same is resumed`() {
+        var reserve = machine()
+        let action = reserve.looked(at: [disk(99)], table(torrent(0), torrent(1)))
+        reserve.didPause(action.pause)
+        reserve.didNotPause(action.pause)
+        let half = table(torrent(0, status: .stopped), torrent(1))
+        #expect(reserve.looked(at: [disk(99)], half) == DiskReserve.Action(pause: [hashes[1]]))
+        #expect(reserve.looked(at: [disk(500)], half) == DiskReserve.Action(resume: [hashes[0]]))
+    }
+
+    @Test func `what an earlier run paused is resumed also without leave to pause`() {
+        var reserve = machine(pauses: false, paused: [hashes[0]])
+        let stopped = table(torrent(0, status: .stopped), torrent(1))
+        #expect(reserve.looked(at: [disk(99)], stopped) == DiskReserve.Action())
+        #expect(reserve.looked(at: [disk(500)], stopped) == DiskReserve.Action(resume: [hashes[0]]))
+    }
+
     @Test func `without leave it only warns`() {
         var reserve = machine(pauses: false)
         #expect(reserve.looked(at: [disk(99)], table(torrent(0))) == DiskReserve.Action())

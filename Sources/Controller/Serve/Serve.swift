@@ -132,8 +132,8 @@ private struct CertificateReload: Service {
     func run() async throws {
         for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
             do {
-                try web.reloadCertificate()
-                logger.info("The certificate was read again.")
+                let isThere = try web.reloadCertificate()
+                logger.info(isThere ? "The certificate was read again." : "There is no certificate to read again.")
             } catch {
                 logger.error(
                     "The certificate cannot be used; the one before stays.",

@@ -16,7 +16,9 @@ export class Actions {
     for (const button of $("#actions").querySelectorAll("[data-verb]")) {
       button.addEventListener("click", () => this.#submit(button.dataset.verb, button.textContent));
     }
-    $("#open-details").addEventListener("click", () => open(selection.active ?? [...selection.chosen][0]));
+    $("#open-details").addEventListener("click", () => open(
+      selection.chosen.has(selection.active) ? selection.active : [...selection.chosen][0]
+    ));
     $("#edit").addEventListener("click", () => edit(this.targets));
     $("#remove").addEventListener("click", () => remove(this.targets));
     $("#unchoose").addEventListener("click", () => selection.only(null));

@@ -43,9 +43,10 @@ export class Feed extends EventTarget {
     this.#soon(0);
   }
 
-  /** After logging in. */
+  /** After logging in, perhaps as somebody else. */
   restart() {
     this.#leave();
+    this.#forget();
     this.#wait = firstWait;
     this.#set("down");
     this.#connect();

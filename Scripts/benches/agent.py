@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import os
 import shlex
 import signal
 import statistics
@@ -135,13 +134,13 @@ class Measure:
             # The first seconds hold the full table, which is no part of an interval.
             time.sleep(3 * INTERVAL)
             agents, daemon = home.agents(self.lab), self._daemon()
-            before = cpu(agents), cpu(daemon), self._tapped(), time.monotonic()
+            before = processes.cpu(agents), processes.cpu(daemon), self._tapped(), time.monotonic()
             resident = []
             while time.monotonic() < before[3] + self.window:
-                resident.append(sum(map(memory, agents)))
+                resident.append(sum(map(processes.memory, agents)))
                 time.sleep(1)
             passed = time.monotonic() - before[3]
-            mine, theirs, tapped = cpu(agents) - before[0], cpu(daemon) - before[1], self._tapped()
+            mine, theirs, tapped = processes.cpu(agents) - before[0], processes.cpu(daemon) - before[1], self._tapped()
         finally:
             watch.terminate()
             watch.wait(PATIENCE)
@@ -155,7 +154,7 @@ class Measure:
 
     def _listed(self, case):
         daemon, sizes = self._daemon(), []
-        before, began = cpu(daemon), time.monotonic()
+        before, began = processes.cpu(daemon), time.monotonic()
         replies = zlib.compressobj(6)
         compressed = []
         while time.monotonic() < began + self.window:
@@ -165,7 +164,7 @@ class Measure:
             compressed.append(len(replies.compress(output)) + len(replies.flush(zlib.Z_PARTIAL_FLUSH)))
             time.sleep(max(0, turn + INTERVAL - time.monotonic()))
         passed = time.monotonic() - began
-        used = cpu(daemon) - before
+        used = processes.cpu(daemon) - before
         debug = self.lab.run_in_namespace(["transmission-remote", "--debug", "-l"])
         add = self.table.add
         add(case, "transmission-remote -l, output", statistics.median(sizes), "bytes", len(sizes))
@@ -176,9 +175,9 @@ class Measure:
     def _asked(self, case, client, interval):
         """The requests of another client, whose cost does not depend on how often it asks."""
         daemon = self._daemon()
-        before = cpu(daemon)
+        before = processes.cpu(daemon)
         done = self.lab.run_in_namespace([sys.executable, HERE / "ask.py", self.lab.rpc_url, client, ASKED])
-        used = (cpu(daemon) - before) / ASKED
+        used = (processes.cpu(daemon) - before) / ASKED
         plain, compressed = map(int, done.stdout.split())
         add = self.table.add
         add(case, f"{client}, RPC reply every {interval} s", plain, "bytes", ASKED)
@@ -192,24 +191,3 @@ def info_dictionary(name, size=40_000):
     pieces = -(-size // PIECE)
     return b"d6:lengthi%de4:name%d:%b12:piece lengthi%de6:pieces%d:%be" % (
         size, len(text), text, PIECE, 20 * pieces, b"\7" * (20 * pieces))
-
-
-def cpu(pids):
-    """The CPU seconds that processes have used, their ended children excluded."""
-    ticks = os.sysconf("SC_CLK_TCK")
-    total = 0
-    for pid in pids:
-        try:
-            fields = Path("/proc", str(pid), "stat").read_text(errors="replace").rpartition(")")[2].split()
-        except OSError:
-            continue
-        total += int(fields[11]) + int(fields[12])
-    return total / ticks
-
-
-def memory(pid):
-    """Resident bytes of a process."""
-    try:
-        return int(Path("/proc", str(pid), "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0

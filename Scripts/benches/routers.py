@@ -19,7 +19,6 @@ CROSSBAR, VERSION = ROOT / ".build" / "crossbar", "crossbar==26.10.1"
 START, INSTALL = 60, 600
 #: Sessions of one name, as in fanout_client.c; Farseed takes 256 of a user.
 PER_NAME = 200
-TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Server:
@@ -36,13 +35,11 @@ class Server:
 
     def cpu(self):
         """CPU seconds that it has used, user and system."""
-        fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.pids]
-        return sum(int(words[11]) + int(words[12]) for words in fields) / TICK
+        return processes.cpu(self.pids)
 
     def resident(self):
         """Its resident memory, in kilobytes."""
-        found = [re.search(r"VmRSS:\s*(\d+)", Path(f"/proc/{pid}/status").read_text()) for pid in self.pids]
-        return sum(int(match[1]) for match in found if match)
+        return sum(map(processes.memory, self.pids)) / 1024
 
 
 def compile_c(directory, name, *libraries):

@@ -73,6 +73,27 @@ def process_table():
     return table
 
 
+def cpu(pids):
+    """The CPU seconds that processes have used, their ended children excluded."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    total = 0
+    for pid in pids:
+        try:
+            fields = Path("/proc", str(pid), "stat").read_text(errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue
+        total += int(fields[11]) + int(fields[12])
+    return total / ticks
+
+
+def memory(pid):
+    """Resident bytes of a process."""
+    try:
+        return int(Path("/proc", str(pid), "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
 def program(pid):
     """The name of the program that a process was called by, or None where it has ended."""
     try:

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -186,6 +187,31 @@ def served(home):
     home.start()
     wait_mirrored(home)
     return home
+
+
+def free_port():
+    """A port of loopback that nobody has now."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+def audit(home, action=None):
+    """The entries of the audit log, the oldest first."""
+    result = home.run("user", "audit", "--json", "-n", "1000")
+    assert result.returncode == 0, result.stderr
+    entries = json.loads(result.stdout)["entries"][::-1]
+    return [entry for entry in entries if action in (None, entry["action"])]
+
+
+def make_certificate(directory, name, names="IP:127.0.0.1"):
+    """A certificate that signs itself, for `names` as openssl writes them, NAME.pem, and its key, NAME.key."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+         "-subj", f"/CN={name}", "-addext", f"subjectAltName={names}",
+         "-keyout", directory / f"{name}.key", "-out", directory / f"{name}.pem"],
+        check=True, capture_output=True, timeout=DEADLINE, stdin=subprocess.DEVNULL,
+    )
+    (directory / f"{name}.key").chmod(0o600)
 
 
 def status(home, through=()):

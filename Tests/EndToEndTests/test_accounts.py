@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from conftest import Page, labelled, wait_for
+from conftest import Page, audit, labelled, wait_for
 
 PASSWORD = "four words in a row"
 OTHER = "four other words in a row"
@@ -34,14 +34,6 @@ def users(home):
     result = home.run("user", "list", "--json")
     assert result.returncode == 0, result.stderr
     return {user["name"]: user for user in json.loads(result.stdout)["users"]}
-
-
-def audit(home, action=None):
-    """The entries, the oldest first."""
-    result = home.run("user", "audit", "--json", "-n", "1000")
-    assert result.returncode == 0, result.stderr
-    entries = json.loads(result.stdout)["entries"][::-1]
-    return [entry for entry in entries if action in (None, entry["action"])]
 
 
 def add(home, name, role, *more, password=PASSWORD):

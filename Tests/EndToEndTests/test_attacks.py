@@ -15,7 +15,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import ROOT, Home, wait_for
+from conftest import ROOT, Home, free_port, wait_for
 from rawweb import (ABORT, AUTHENTICATE, CALL, CHALLENGE, ERROR, EVENT, GOODBYE, RESULT, SUBSCRIBE, SUBSCRIBED, TEXT,
                     WELCOME, Connection, WebSocket, announcement, frame)
 
@@ -547,8 +547,7 @@ def circuit(number):
 
 @pytest.fixture(scope="module")
 def onion(tmp_path_factory):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with running(tmp_path_factory.mktemp("onion"), f'onion-listen = "127.0.0.1:{port}"\n'
                  'trusted-proxies = ["127.0.0.1"]\nallowed-hosts = ["page.onion"]') as controller:
         controller.onion_port = port

@@ -4,8 +4,8 @@ import re
 import socket
 
 import pytest
+from conftest import free_port, make_certificate
 from test_attacks import Controller
-from test_certificates import make_certificate
 
 #: What makes each fault of the configuration's text, the exit code, and what its sentence must hold.
 FAULTS = {
@@ -36,8 +36,7 @@ class Faulty(Controller):
 
 @pytest.fixture
 def faulty(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        page = free.getsockname()[1]
+    page = free_port()
     for name in ("tls", "other"):
         make_certificate(tmp_path, name)
     (tmp_path / "short").write_text("short")

@@ -10,10 +10,12 @@ import subprocess
 
 import pytest
 
-from conftest import AGENT, DEADLINE, FARSEED, make_home, wait_for
+from conftest import AGENT, CODES, DEADLINE, FARSEED, make_home, wait_for
 
-#: Exit codes of Docs/Operations.md.
-BAD_REQUEST, NOT_PERMITTED, NOT_FOUND, INCOMPATIBLE, UNEXPECTED, LOGIN_REFUSED = 10, 11, 13, 52, 51, 47
+BAD_REQUEST, NOT_PERMITTED, NOT_FOUND, INCOMPATIBLE, UNEXPECTED, LOGIN_REFUSED = (
+    CODES[code] for code in ("bad-request", "not-permitted", "not-found", "agent-incompatible", "agent-unexpected",
+                             "login-refused")
+)
 #: Lines that are somebody else's, in a form that a careless editor would mend.
 OTHERS = b"# mine\r\n\nssh-rsa AAAA not-a-key\ncommand=\"echo \\\"ssh-ed25519\\\"\" ssh-ed25519 AAAA x"
 

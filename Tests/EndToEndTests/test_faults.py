@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from conftest import AGENT, CODES, Page, make_home, wait_for
+from conftest import AGENT, CODES, Page, free_port, make_home, wait_for
 
 #: How long one attempt may take until it is known to have failed.
 ATTEMPT = 90
@@ -37,12 +37,6 @@ def refusing_socks():
         thread.join()
 
 
-def closed_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 OTHER_HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFvVZ0lCCZY0wpzLzT4Pv1Lh0kZ6nR0gqVb7w1bN1Y2s"
 #: A well-formed version 3 address that nobody serves.
 OTHER_ONION = "2gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid.onion"
@@ -59,7 +53,7 @@ def overrides(kind, lab, tmp_path, refusing_socks):
     if kind == "onion-not-found":
         return {"box": {"address": OTHER_ONION}}
     if kind == "socks-unreachable":
-        return {"tor": {"socks": f"127.0.0.1:{closed_port()}", "control": None}}
+        return {"tor": {"socks": f"127.0.0.1:{free_port()}", "control": None}}
     if kind == "socks-refused":
         return {"tor": {"socks": refusing_socks, "control": None}}
     raise AssertionError(kind)

@@ -1,12 +1,10 @@
 """The page as an onion service of the private Tor network: page, login and websocket through Tor on both sides."""
 
-import json
 import os
 import re
-import socket
 
 import pytest
-from conftest import DEADLINE, ROOT, Page, link_state, make_home, wait_for
+from conftest import DEADLINE, ROOT, Page, audit, free_port, link_state, make_home, wait_for
 from lab import socks
 from lab.processes import Child
 from rawweb import ABORT, CALL, EVENT, GOODBYE, RESULT, SUBSCRIBE, SUBSCRIBED, WELCOME, Connection, WebSocket
@@ -48,9 +46,7 @@ def onion(lab, tmp_path_factory):
     directory = tmp_path_factory.mktemp("onion")
     (directory / "service").mkdir(mode=0o700)
     (directory / "data").mkdir(mode=0o700)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     shipped = (ROOT / "Deploy" / "torrc").read_text()
     for pattern, here in {r"/var/lib/tor/farseed-page": directory / "service", r"127\.0\.0\.1:8081": f"127.0.0.1:{port}",
                           r"(?m)^Log notice syslog$": "Log notice stdout"}.items():
@@ -161,11 +157,7 @@ def test_one_circuit_that_guesses_does_not_lock_out_the_others(onion):
     assert [guess("guesser") for _ in range(11)] == [401] * 10 + [429]
     assert guess("somebody-else") == 401
 
-    def throttled():
-        done = onion.home.run("user", "audit", "--json")
-        return [entry for entry in json.loads(done.stdout)["entries"] if entry["action"] == "login.throttled"]
-
-    refused = wait_for("the entry", throttled)
+    refused = wait_for("the entry", lambda: audit(onion.home, "login.throttled"))
     assert len(refused) == 1 and re.fullmatch(r"onion circuit \d+", refused[0]["origin"]), refused
 
 

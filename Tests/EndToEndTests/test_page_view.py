@@ -6,7 +6,6 @@ from selenium.webdriver.common.keys import Keys
 from conftest import Page, wait_for
 from pagework import (  # noqa: F401
     ALONE, BROKEN, WATCH, choose, chosen, click, ends, find, inject, press, put, shown, shows, spare,
-    status,
 )
 
 #: Applying a delta to 5,000 torrents, drawing included, may take this long, in milliseconds: one frame of sixty a second

@@ -12,7 +12,7 @@ import ssl
 import subprocess
 
 import pytest
-from conftest import FARSEED, ROOT, wait_for
+from conftest import FARSEED, ROOT, make_certificate, wait_for
 from lab.processes import Family, until
 from rawweb import Connection, WebSocket
 
@@ -47,17 +47,11 @@ def free_ports(address, count):
         return [each.getsockname()[1] for each in sockets]
 
 
-def make_certificate(directory):
-    """A certificate for NAME that signs itself."""
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-         "-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}",
-         "-keyout", directory / "privkey.pem", "-out", directory / "fullchain.pem"],
-        check=True, capture_output=True, timeout=PATIENCE, stdin=subprocess.DEVNULL,
-    )
-    (directory / "privkey.pem").chmod(0o600)
-    return [("/etc/ssl/farseed/fullchain.pem", str(directory / "fullchain.pem")),
-            ("/etc/ssl/farseed/privkey.pem", str(directory / "privkey.pem"))]
+def certified(directory):
+    """Makes a certificate for NAME; where the shipped files look for it, and where it is."""
+    make_certificate(directory, NAME, f"DNS:{NAME}")
+    return [("/etc/ssl/farseed/fullchain.pem", str(directory / f"{NAME}.pem")),
+            ("/etc/ssl/farseed/privkey.pem", str(directory / f"{NAME}.key"))]
 
 
 def apache(directory, address, plain, tls, common):
@@ -182,7 +176,7 @@ def front(request, tmp_path_factory):
     directory = tmp_path_factory.mktemp(request.param.__name__)
     address = f"127.{random.randint(64, 250)}.{random.randint(1, 250)}.{random.randint(1, 250)}"
     plain, tls = free_ports(address, 2)
-    certificate = make_certificate(directory)
+    certificate = certified(directory)
     with Family(directory / "logs") as family:
         url, controller = start_farseed(family, directory)
         common = [*certificate, (LISTEN, url.split("/")[2])]
@@ -198,7 +192,7 @@ def front(request, tmp_path_factory):
             return True
 
         until(listening, PATIENCE, f"{request.param.__name__} listening", [proxy])
-        yield Front(url, controller.log, address, plain, tls, directory / "fullchain.pem")
+        yield Front(url, controller.log, address, plain, tls, directory / f"{NAME}.pem")
         assert proxy.running and controller.running, f"one of them ended by itself:\n{family.tails()}"
 
 

@@ -3,13 +3,12 @@
 import asyncio
 import json
 import re
-import socket
 
 import pytest
 import zmq
 from autobahnclient import Inbox, door, run, serializer  # noqa: F401
 from autobahn.wamp.types import SubscribeOptions
-from conftest import DEADLINE, link_state, make_home, wait_for
+from conftest import DEADLINE, free_port, link_state, make_home, wait_for
 from rawweb import Connection, WebSocket
 
 #: What begins a message of WAMP v1.
@@ -18,8 +17,7 @@ WELCOME, PREFIX, CALL, CALLRESULT, CALLERROR, SUBSCRIBE, UNSUBSCRIBE, PUBLISH, E
 
 @pytest.fixture(scope="module")
 def ingest_port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture(scope="module")

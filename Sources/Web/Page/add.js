@@ -2,6 +2,7 @@
 
 import { $, make, put } from "./dom.js";
 import { bytes, visible } from "./format.js";
+import { labelsOf } from "./jobtext.js";
 
 /** A message to Farseed at home takes 1 MiB; base64 makes four characters of three bytes. */
 const largestFile = 760_000;
@@ -126,7 +127,7 @@ export class AddDialog {
       return;
     }
     const box = this.#box().name;
-    const named = labels.value.split(",").map((label) => label.trim()).filter(Boolean);
+    const named = labelsOf(labels.value);
     const options = { paused: paused.checked, ...(named.length > 0 ? { labels: named } : {}) };
     const files = this.#files;
     this.#dialog.close();

@@ -2,7 +2,7 @@
 
 import { $, put } from "./dom.js";
 import { visible } from "./format.js";
-import { named } from "./jobtext.js";
+import { labelsOf, named } from "./jobtext.js";
 
 /** The value that all have, as text; null where they differ. */
 function common(torrents, text) {
@@ -16,7 +16,7 @@ const limit = (name) => (torrent) => (torrent[`${name}_limited`] ? String((torre
 const fields = [
   {
     name: "labels", text: ({ labels }) => (labels ?? []).join(", "),
-    read: (text) => [...new Set(text.split(",").map((label) => label.trim()).filter(Boolean))],
+    read: labelsOf,
   },
   { name: "priority", text: ({ priority }) => String(priority ?? 0), read: Number },
   { name: "down_limit", text: limit("down"), read: readLimit },

@@ -10,6 +10,9 @@ const verbs = {
 };
 const longestName = 80;
 
+/** The labels in what somebody typed, each once. */
+export const labelsOf = (text) => [...new Set(text.split(",").map((label) => label.trim()).filter(Boolean))];
+
 /** Names, shortened, of one torrent or the number of them. */
 export function named(torrents, count = torrents.length) {
   if (count === 0) return "";

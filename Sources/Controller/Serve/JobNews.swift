@@ -36,13 +36,18 @@ final class JobNews: Service {
             }
         }
         realm.register("farseed.job.cancel") { [outbox] call in
-            try await RealmError.telling { try await outbox.cancel(Self.id(call), by: call.caller.authid).summary }
+            try await RealmError.telling { try await outbox.cancel(Self.id(call), by: Self.who(call)).summary }
         }
         realm.register("farseed.job.undo") { [outbox] call in
             try await RealmError.telling {
-                try await outbox.undo(Self.id(call), who: call.caller.authid, origin: call.client).summary
+                try await outbox.undo(Self.id(call), who: Self.who(call), origin: call.client).summary
             }
         }
+    }
+
+    /// As jobs and the audit log name the caller.
+    private static func who(_ call: RealmCall) -> String {
+        call.caller.worker.map { "worker.\($0)" } ?? call.caller.authid
     }
 
     private static func id(_ call: RealmCall) throws -> Int64 {
@@ -65,7 +70,7 @@ final class JobNews: Service {
                 verb: verb,
                 arguments: .map(arguments),
                 targets: targets,
-                who: call.caller.worker.map { "worker.\($0)" } ?? call.caller.authid,
+                who: who(call),
                 origin: call.client,
                 key: key
             )

@@ -84,7 +84,7 @@ extension Backend {
                     let again = Backend(way: .daemon, connection: connection, box: box, configuration: configuration)
                     return try await again.submit(change, key, patience)
                 }
-            } catch let again as Problem where again.code == .connectionLost {
+            } catch  where Failure.problem(error)?.code == .connectionLost {
                 // It has ended once more.
             }
         }

@@ -26,7 +26,7 @@ struct Backend: Sendable {
         opener: any SessionOpener = sessionOpener(),
         _ body: @Sendable (Backend) async throws -> Success
     ) async throws -> Success {
-        let configuration = try options.load(acceptUnreadableSecrets: true)
+        let configuration = try options.load(acceptMissingFiles: true)
         if let connection = try await ControlSocket.connect(configuration.controlSocket) {
             return try await driven(connection) {
                 _ = try await ControlSocket.greeted(connection)

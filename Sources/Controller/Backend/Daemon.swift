@@ -7,7 +7,7 @@ enum Daemon {
         _ options: BoxOptions,
         _ body: @Sendable (CallConnection) async throws -> Success
     ) async throws -> Success {
-        let configuration = try options.load(acceptUnreadableSecrets: true)
+        let configuration = try options.load(acceptMissingFiles: true)
         guard let connection = try await ControlSocket.connect(configuration.controlSocket) else {
             throw Problem(
                 .controllerAbsent,

@@ -1,4 +1,6 @@
 /// What there is to do on the seedbox; pure.
+import Foundation
+
 struct DeployPlan: Sendable, Equatable {
     /// The version that shall serve.
     var label: DeployLabel
@@ -36,6 +38,6 @@ struct DeployPlan: Sendable, Equatable {
 
     private static func isBound(_ survey: FarSurvey, key: String) -> Bool {
         guard case .file(let bytes) = survey.keys, let line = AuthorizedKeys(bytes).line(of: key) else { return false }
-        return line.hasPrefix("restrict,command=\"\(survey.program) gate --role control")
+        return GateLine.isSound(line.trimmingCharacters(in: .newlines), key: key, program: survey.program)
     }
 }

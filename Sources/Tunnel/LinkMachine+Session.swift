@@ -27,6 +27,8 @@ extension LinkMachine {
         guard case .live(let live, let spare) = state else { return [] }
         guard case .warm(var spare) = spare else { return pinging(live) }
         guard let askedAt = spare.askedAt else {
+            // It has answered: what failed before it is over.
+            (failures, hurried) = (0, 0)
             spare.askedAt = now
             state = .live(live, spare: .warm(spare))
             return pinging(live) + [.ping(spare.id)]

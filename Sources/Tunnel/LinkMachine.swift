@@ -272,7 +272,8 @@ package struct LinkMachine: Sendable {
                 state = .backingOff(isLoss: false)
                 return [pause]
             }
-            if failure.remedy == .tellOwner {
+            // What is wrong at one address need not be at the other.
+            if failure.remedy == .tellOwner, other.address == (attempt.id == id ? attempt : rival)?.address {
                 state = .backingOff(isLoss: false)
                 return [pause, .abandon(other.id)]
             }

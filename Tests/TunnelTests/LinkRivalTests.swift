@@ -110,6 +110,14 @@ import Testing
         #expect(story.machine.name == "backing-off")
     }
 
+    @Test("What only the owner can mend at one address does not end the attempt at another")
+    func hedgeAtAnotherAddress() {
+        var story = slow(addresses: 2)
+        let failure = LinkStory.failure(.tellOwner, .handshake, .hostKeyMismatch)
+        #expect(story.tell(.failed(2, failure)) == [.set(.retry, .seconds(60))])
+        #expect(story.tell(.opened(1)).contains(.adopt(1)))
+    }
+
     @Test("Without a usable tor no rival is begun")
     func hedgeWithoutTor() {
         var story = LinkStory()

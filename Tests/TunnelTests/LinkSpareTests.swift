@@ -36,6 +36,20 @@ import Testing
         #expect(story.tell(.timer(.retry)) == [.attempt(3, address: 0)])
     }
 
+    @Test("A spare that has answered ends the pauses that the failures before it made long")
+    func failuresEnd() {
+        var story = standingBy()
+        for id in 2...9 {
+            _ = story.tell(.ended(id, LinkStory.lost))
+            #expect(story.tell(.timer(.retry), after: .seconds(600)) == [.attempt(id + 1, address: 0)])
+            _ = story.tell(.opened(id + 1))
+        }
+        _ = story.tell(.heard(10, roundTrip: .seconds(1)))
+        _ = story.tell(.heard(1, roundTrip: .seconds(1)))
+        _ = story.tell(.timer(.ping))
+        #expect(story.tell(.ended(10, LinkStory.lost)) == [.set(.retry, .seconds(1))])
+    }
+
     @Test("When the session in use is suspect the spare is asked, and its answer decides")
     func answers() {
         var story = standingBy()

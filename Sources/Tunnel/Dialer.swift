@@ -41,11 +41,6 @@ package struct Dialer: Sendable {
         self.group = group
     }
 
-    /// The SOCKS user name of a box's connections for one purpose.
-    private static func userName(_ box: String, for purpose: TunnelConfiguration.Purpose) -> String {
-        "farseed-\(purpose.rawValue)-\(box)"
-    }
-
     /// Goes all the way. The connection must be driven by `AgentSession.run()`.
     ///
     /// - Parameter isolation: the SOCKS password. Another one means another circuit; on the control port it finds ours.
@@ -86,7 +81,7 @@ package struct Dialer: Sendable {
         let request = SOCKS5Client.Request(
             host: address,
             port: configuration.port,
-            username: Self.userName(configuration.box, for: configuration.purpose),
+            username: "farseed-\(configuration.box)",
             password: isolation
         )
         let connected = group.any().makePromise(of: Void.self)

@@ -68,7 +68,8 @@ struct LinkView {
 
     private var torHop: LinkStatus.HopStatus {
         if tor.isStarting {
-            return .init(tor.problem == nil ? .waiting : .down, tor.problem == nil ? "starting" : "ended")
+            if tor.problem == nil { return .init(.waiting, "starting") }
+            return .init(.down, tor.hasFailed ? "ended" : "in use")
         }
         if let news = tor.news {
             if news.bootstrap < 100 {

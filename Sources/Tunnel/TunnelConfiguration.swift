@@ -1,15 +1,6 @@
 /// Where one seedbox is and how its link behaves.
 package struct TunnelConfiguration: Sendable {
-    /// What connections are for; each purpose has circuits of its own.
-    package enum Purpose: String, Sendable {
-        /// Calls to the agent.
-        case control
-        /// Setting the agent up, with another key.
-        case admin
-    }
-
-    package var purpose = Purpose.control
-    /// The seedbox's name; part of the SOCKS user name, so that each box has circuits of its own.
+    /// The seedbox's name.
     package var box: String
     /// Onion addresses with `.onion`, or names that an exit relay resolves; tried in turn.
     package var addresses: [String]

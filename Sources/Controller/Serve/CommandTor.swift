@@ -54,7 +54,6 @@ struct CommandTor: Sendable {
         key: String
     ) async throws -> AdminSession {
         var tunnel = TunnelSetup.box(box, configuration, epoch: nil)
-        tunnel.purpose = .admin
         tunnel.user = user
         tunnel.keyFile = key
         return try await link(tunnel).openAdmin()

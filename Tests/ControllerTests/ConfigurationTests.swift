@@ -19,7 +19,7 @@ private func read(
         path: "/etc/farseed/farseed.toml",
         stateDirectory: "/var/lib/farseed",
         surroundings: .init(environment: [:], home: "/home/me", look: look),
-        acceptUnreadableSecrets: accept
+        acceptMissingFiles: accept
     )
 }
 

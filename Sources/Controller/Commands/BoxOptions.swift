@@ -17,8 +17,8 @@ struct BoxOptions: ParsableArguments {
         if box == nil, let name = ProcessInfo.processInfo.environment["FARSEED_BOX"], !name.isEmpty { box = name }
     }
 
-    func load(acceptUnreadableSecrets: Bool = false) throws -> Configuration {
-        try ConfigurationFile.load(option: config, acceptUnreadableSecrets: acceptUnreadableSecrets)
+    func load(acceptMissingFiles: Bool = false) throws -> Configuration {
+        try ConfigurationFile.load(option: config, acceptMissingFiles: acceptMissingFiles)
     }
 
     var logger: Logger {

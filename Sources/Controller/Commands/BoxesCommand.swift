@@ -10,7 +10,7 @@ struct BoxesCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        let configuration = try options.load(acceptUnreadableSecrets: true)
+        let configuration = try options.load(acceptMissingFiles: true)
         if let notation = output.notation {
             // No address: what is printed here ends up in logs and bug reports.
             let boxes = configuration.boxes.map { ["name": .string($0.name), "user": .string($0.user)] as Value }

@@ -58,7 +58,7 @@ struct ConfigCommand: AsyncParsableCommand {
         @OptionGroup var options: BoxOptions
 
         func run() async throws {
-            let configuration = try options.load(acceptUnreadableSecrets: true)
+            let configuration = try options.load(acceptMissingFiles: true)
             OutputFile.standard.print([
                 "configuration  \(configuration.path.map { visible($0) } ?? "none found")",
                 "state          \(visible(configuration.stateDirectory))",

@@ -22,7 +22,7 @@ struct StatusCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let configuration = try options.load(acceptUnreadableSecrets: true)
+        let configuration = try options.load(acceptMissingFiles: true)
         var report = DaemonReport(software: nil, boxes: [])
         if try await ControlSocket.connect(configuration.controlSocket) != nil {
             report = try await Backend.with(options, needsBox: false) { try await $0.status() }

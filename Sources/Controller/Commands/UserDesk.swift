@@ -17,7 +17,7 @@ struct UserDesk: Sendable {
         _ options: BoxOptions,
         _ body: (UserDesk) async throws -> Success
     ) async throws -> Success {
-        let configuration = try options.load(acceptUnreadableSecrets: true)
+        let configuration = try options.load(acceptMissingFiles: true)
         try StateDirectory.prepare(configuration.stateDirectory)
         let path = configuration.stateDirectory + "/farseed.db"
         let ledger = try await Ledger.open(LedgerConfiguration(path: path))

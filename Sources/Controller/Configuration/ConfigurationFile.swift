@@ -55,7 +55,7 @@ enum ConfigurationFile {
     static func load(
         option: String?,
         environment: [String: String] = ProcessInfo.processInfo.environment,
-        acceptUnreadableSecrets: Bool = false
+        acceptMissingFiles: Bool = false
     ) throws -> Configuration {
         let found = path(option: option, environment: environment) { access($0, F_OK) == 0 }
         guard let found else {
@@ -68,7 +68,7 @@ enum ConfigurationFile {
             path: path,
             stateDirectory: stateDirectory(configuration: path, environment: environment),
             surroundings: .init(environment: environment, home: environment["HOME"], look: look),
-            acceptUnreadableSecrets: acceptUnreadableSecrets
+            acceptMissingFiles: acceptMissingFiles
         )
     }
 

@@ -26,7 +26,7 @@ struct ConfigurationReader {
         path: String?,
         stateDirectory: String,
         surroundings: Surroundings,
-        acceptUnreadableSecrets: Bool = false
+        acceptMissingFiles: Bool = false
     ) throws(ConfigurationFaults) -> Configuration {
         var configuration = Configuration(path: path, stateDirectory: stateDirectory)
         let root: [String: Value]
@@ -45,7 +45,7 @@ struct ConfigurationReader {
         var reader = ConfigurationReader(path: path, surroundings: surroundings, lines: TOMLLines(text))
         reader.read(root, into: &configuration)
         let faults = reader.faults.sorted { ($0.line ?? 0) < ($1.line ?? 0) }
-        if faults.contains(where: { !(acceptUnreadableSecrets && $0.isOfFile) }) {
+        if faults.contains(where: { !(acceptMissingFiles && $0.isOfFile) }) {
             throw ConfigurationFaults(faults: faults)
         }
         return configuration

@@ -71,7 +71,7 @@ struct InitCommand: AsyncParsableCommand {
         try draft.check(path: path)
         try Self.makeDirectory(of: path)
         try Self.makeDirectory(of: keyPath)
-        _ = try KeyFile.publicKey(at: keyPath, comment: "farseed-\(name)")
+        try KeyFile.ensure(keyPath, comment: "farseed-\(name)")
         try Self.write(draft.text, to: path, replacing: force)
         OutputFile.standard.print(draft.steps(path: path))
     }

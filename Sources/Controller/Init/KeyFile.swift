@@ -11,18 +11,18 @@ enum KeyFile {
     /// An ed25519 key takes about 400 bytes.
     private static let largest = 16_384
 
-    /// The public key's line; a key that is not there is made first, for its owner alone.
-    static func publicKey(at path: String, comment: String) throws -> String {
+    /// Makes the key where there is none, for its owner alone; throws where something else is there.
+    static func ensure(_ path: String, comment: String) throws {
         if access(path, F_OK) == 0 {
             guard let file = FileHandle(forReadingAtPath: path), let data = try file.read(upToCount: largest),
-                let key = publicKey(in: String(decoding: data, as: UTF8.self))
+                publicKey(in: String(decoding: data, as: UTF8.self)) != nil
             else {
                 throw Problem(
                     .secretUnreadable,
                     "\(visible(path)) is there, but is no ed25519 key in OpenSSH's format. Name another with --key."
                 )
             }
-            return line(key, comment)
+            return
         }
         let key = Curve25519.Signing.PrivateKey()
         let text = privateKey(
@@ -34,7 +34,6 @@ enum KeyFile {
         try write(Array(text.utf8), to: path, mode: 0o600)
         let publicLine = line(Array(key.publicKey.rawRepresentation), comment)
         try write(Array((publicLine + "\n").utf8), to: path + ".pub", mode: 0o644)
-        return publicLine
     }
 
     /// PROTOCOL.key of OpenSSH: no cipher, one key, padded to 8 bytes.

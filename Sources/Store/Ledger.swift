@@ -78,8 +78,8 @@ package final class Ledger: Sendable {
 
     /// A number that is higher at each call, also on a new database: what the agent tells an old controller by.
     ///
-    /// It is the time in seconds where that is higher than the last one, so that a lost state directory does not count
-    /// from one again.
+    /// It is the time in milliseconds where that is higher than the last one, so that a lost state directory does not
+    /// count from one again, and of two controllers one is the newer.
     package func nextEpoch(now: Int64) async throws -> Int64 {
         try await write { database in
             try Int64.fetchOne(
@@ -88,7 +88,7 @@ package final class Ledger: Sendable {
                     INSERT INTO counters (name, value) VALUES ('epoch', ?)
                     ON CONFLICT (name) DO UPDATE SET value = max(value + 1, excluded.value) RETURNING value
                     """,
-                arguments: [max(1, now / 1000)]
+                arguments: [max(1, now)]
             )!
         }
     }

@@ -79,19 +79,21 @@ private func withLogins(
         }
     }
 
-    @Test func `a flood of guesses is counted instead of kept`() async throws {
+    @Test func `a flood of guesses is counted instead of kept, and hides nobody who is refused unheard`() async throws {
         try await withLogins { logins, _ in
             for _ in 0..<500 {
                 let login = try await logins.redeem(ticket: "guess", user: "ann", origin: nil, client: "::1")
                 #expect(login == nil)
             }
+            logins.note(.throttled(client: "192.0.2.9"))
         } check: { entries in
+            let kept = entries.count { $0.action == "ticket" }
+            let omitted = entries.reduce(0) { $0 + (Int($1.target.prefix { $0.isNumber }) ?? 0) }
+            #expect(kept + omitted == 500)
             // A minute may have begun anew in between.
-            #expect((121...242).contains(entries.count))
-            let omitted = entries.filter { $0.action == "audit.omitted" }.compactMap {
-                Int($0.target.prefix { $0.isNumber })
-            }
-            #expect(omitted.reduce(0, +) + entries.count(where: { $0.action == "ticket" }) == 500)
+            #expect(kept <= 240)
+            let throttled = entries.filter { $0.action == "login.throttled" }
+            #expect(throttled.map(\.origin) == ["192.0.2.9"])
         }
     }
 

@@ -96,8 +96,9 @@ final class AuditLog: Service {
             if let count = state.refused[origin] {
                 state.refused[origin] = count + 1
             } else if state.refused.count < Self.mostRefused {
+                // Kept whatever else fails: `mostRefused` bounds it, and a flood of other failures must not hide it.
                 state.refused[origin] = 0
-                state.add(Self.refusal(from: origin, "", at: now))
+                state.pending.append(Self.refusal(from: origin, "", at: now))
             } else {
                 state.omitted += 1
             }

@@ -61,8 +61,14 @@ def find(page, selector):
     return page.driver.find_element(By.CSS_SELECTOR, selector)
 
 
+def drawn(page):
+    """Waits for the frame in which the page draws what has just been done."""
+    page.driver.execute_async_script("const done = arguments[0]; requestAnimationFrame(() => setTimeout(done));")
+
+
 def click(page, selector):
     find(page, selector).click()
+    drawn(page)
 
 
 def shown(page, selector):
@@ -72,6 +78,7 @@ def shown(page, selector):
 
 def press(page, *keys):
     page.driver.switch_to.active_element.send_keys(*keys)
+    drawn(page)
 
 
 def choose(page, *hashes):
@@ -83,6 +90,7 @@ def choose(page, *hashes):
         # Away from what lies over the bottom of the window.
         page.script("arguments[0].scrollIntoView({ block: 'center' })", box)
         box.click()
+        drawn(page)
     assert chosen(page) == set(hashes)
 
 

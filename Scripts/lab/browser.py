@@ -12,15 +12,22 @@ PHONE = (390, 844)
 #: How often a wait looks again, in seconds.
 POLL = 0.25
 
-#: What the page promises its tests: its state and each torrent's progress by info hash.
+#: What the page promises its tests: its state, each torrent's progress by info hash, and the link's round trip.
 SNAPSHOT = """
 const progress = {};
 for (const row of document.querySelectorAll('tr[data-hash]')) {
   const bar = row.querySelector('progress[data-field=progress]');
   progress[row.dataset.hash] = bar ? bar.value : null;
 }
-return {state: document.documentElement.dataset.state || '', progress};
+const rtt = document.querySelector('#rtt');
+return {state: document.documentElement.dataset.state || '', progress, rtt: rtt ? rtt.textContent : ''};
 """
+
+
+def environment(directory):
+    """What makes Chromium keep everything in `directory`: besides its profile it writes certificates, fonts, caches."""
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    return mine | {"HOME": str(directory), "TMPDIR": str(directory)}
 
 
 class Browser:
@@ -44,7 +51,8 @@ class Browser:
             options.add_argument(argument)
         if os.geteuid() == 0:
             options.add_argument("--no-sandbox")
-        service = Service("/usr/bin/chromedriver", log_path=str(directory / "chromedriver.log"))
+        service = Service("/usr/bin/chromedriver", log_path=str(directory / "chromedriver.log"),
+                          env=environment(directory))
         self.driver = webdriver.Chrome(service=service, options=options)
         self.driver.set_page_load_timeout(60)
         self.resize(DESKTOP)
@@ -66,7 +74,7 @@ class Browser:
         self.driver.get(url)
 
     def snapshot(self):
-        """The page's state and {info hash: progress value}."""
+        """The page's state, {info hash: progress value} and the round trip as it is shown."""
         return self.driver.execute_script(SNAPSHOT)
 
     def wait(self, condition, seconds, what, alive=lambda: True):

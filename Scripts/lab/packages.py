@@ -1,28 +1,18 @@
 """Finds out which packages of Debian and PyPI are missing and installs them, or says how."""
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
-#: What the laboratory itself needs.
-LAB = ["tor", "openssh-server", "openssh-client", "transmission-daemon", "transmission-cli", "iproute2", "util-linux"]
-#: What a build of the package needs besides Swift.
-BUILD = ["libssh2-1-dev", "libssl-dev", "libsqlite3-dev", "zlib1g-dev", "pkg-config"]
-#: What the browser checks need; the fonts are for the torrents' names in screenshots.
-BROWSER = ["chromium", "chromium-driver", "python3-selenium", "fonts-dejavu-core", "fonts-droid-fallback",
-           "fonts-noto-color-emoji"]
-
-#: What the end-to-end tests need besides.
-TEST = ["python3-pytest", "python3-yaml", "python3-pip", "python3-zmq", "tmux", "strace", "zsh", "fish", "man-db",
-        "groff"]
-#: What the reverse-proxy tests need: one of each kind that Deploy/ has a configuration for.
-PROXIES = ["apache2", "nginx-light", "caddy", "openssl"]
-#: What `Scripts/bench` compares with.
-BENCH = ["torsocks", "netcat-openbsd"]
-#: What `Scripts/bench fanout` compiles with, and what it compares with besides crossbar, which has an own Python.
-FANOUT = ["gcc", "libc6-dev", "libssl-dev", "nginx-light", "libnginx-mod-nchan", "python3-venv"]
+#: The groups' packages, from the list that scripts read too where there is no Python yet.
+GROUPS = {name: words.split() for name, colon, words in
+          (line.partition(":") for line in Path(__file__).with_name("packages.list").read_text().splitlines())
+          if colon and not name.startswith("#")}
+BUILD, LAB, BROWSER, BENCH, FANOUT = (GROUPS[name] for name in ("build", "lab", "browser", "bench", "fanout"))
 #: What a group needs of PyPI: autobahn is the WAMP client that most users have; Debian's own is of another age.
 PYPI = {"test": [
     "autobahn==24.4.2", "txaio==23.1.1", "hyperlink==21.0.0", "idna==3.10", "setuptools==75.6.0",
@@ -31,7 +21,8 @@ PYPI = {"test": [
 ]}
 #: Where they are put: beside the build, nothing of the machine's own Python is touched.
 PYTHON = Path(__file__).resolve().parents[2] / ".build" / "python"
-GROUPS = {"build": BUILD, "lab": LAB, "browser": BROWSER, "test": TEST, "proxies": PROXIES, "bench": BENCH, "fanout": FANOUT}
+#: What pip has fetched.
+PIP_CACHE = PYTHON.parent / "cache" / "pip"
 
 #: Exit status of a script that had to stop because packages are missing.
 MISSING = 3
@@ -86,12 +77,13 @@ def install(prefix, packages):
     is_ours = not policy.exists()
     if is_ours:
         script = f"printf '#!/bin/sh\\nexit 101\\n' > {policy} && chmod 755 {policy}"
-        subprocess.run([*prefix, "sh", "-c", script], check=True)
+        if _run([*prefix, "sh", "-c", script]):
+            sys.exit(f"{policy} cannot be written, and without it new services would start. Nothing was installed.")
     try:
         _apt_install(prefix, packages)
     finally:
         if is_ours:
-            subprocess.run([*prefix, "rm", "-f", policy], check=False)
+            _run([*prefix, "rm", "-f", policy])
     if Path("/run/systemd/system").exists():
         _disable_services(prefix, packages)
 
@@ -108,7 +100,8 @@ def ensure_pypi(requirements, say=print):
     making = PYTHON.with_name(f"python-{os.getpid()}")
     making.parent.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
-               "--root-user-action=ignore", "--only-binary=:all:", "--target", making, *requirements]
+               "--root-user-action=ignore", "--only-binary=:all:", "--cache-dir", PIP_CACHE, "--target", making,
+               *requirements]
     try:
         if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode:
             print("pip did not install what the tests need of PyPI. Its messages are above; it needs a way to PyPI or "
@@ -137,12 +130,27 @@ def _apt_install(prefix, packages):
     apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]
     options = ["-o", "DPkg::Lock::Timeout=120", "install", "-y", "--no-install-recommends"]
     # Old package lists are the usual reason for a failure, so it is tried once more with new ones.
-    if subprocess.run([*apt, *options, *packages], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode:
-        subprocess.run([*apt, "update"], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
-        subprocess.run([*apt, *options, *packages], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
+    if _run([*apt, *options, *packages]):
+        _run([*apt, "update"])
+        _run([*apt, *options, *packages])
+
+
+def _run(argv):
+    """Runs a command to its end and returns its status; one that is interrupted is asked to end, and waited for."""
+    # In a group of its own: a terminal's Ctrl-C amid dpkg's work would leave packages half installed.
+    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sys.stderr, process_group=0)
+    try:
+        return child.wait()
+    except BaseException:
+        with contextlib.suppress(PermissionError):
+            child.send_signal(signal.SIGINT)
+        child.wait()
+        raise
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     ensure([package for group in sys.argv[1:] for package in GROUPS[group]])
     ensure_pypi([package for group in sys.argv[1:] for package in PYPI.get(group, [])])
     if "test" in sys.argv[1:]:

@@ -1,6 +1,7 @@
 """Starts child processes that cannot outlive their parent, each with its own log file."""
 
 import ctypes
+import fcntl
 import os
 import shutil
 import signal
@@ -120,13 +121,13 @@ def descendants(pid, name=None):
 
 
 def send(pids, number):
-    """Sends a signal to each pid and returns those that were there to receive it."""
+    """Sends a signal to each pid and returns those that were there, and ours, to receive it."""
     reached = []
     for pid in pids:
         try:
             os.kill(pid, number)
             reached.append(pid)
-        except ProcessLookupError:
+        except (ProcessLookupError, PermissionError):
             pass
     return reached
 
@@ -250,34 +251,57 @@ def end_descendants():
         time.sleep(POLL)
 
 
+def session_files():
+    """Where transmission-daemons keep their session's id: this path is built into them."""
+    return set(Path("/tmp").glob("tr_session_id_*"))
+
+
+def remove_abandoned(paths):
+    """Removes those session files whose daemon was killed; a living one holds a lock on its file."""
+    for path in paths:
+        try:
+            with open(path, "r+b") as file:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+        except OSError:
+            pass
+
+
 def guarded(main, name):
     """Runs `main(directory)` in a child process and removes whatever it leaves: processes and files.
 
     The guard outlives a `main` that is killed; a `main` whose guard is killed receives SIGTERM. `directory` is a
     temporary directory that is also the TMPDIR of everything started. Returns the exit status.
     """
-    directory = tempfile.mkdtemp(prefix=f"farseed-{name}-")
-    guard = os.getpid()
     # Blocked until the child has its own handlers, so that no early Ctrl-C is lost or ends the guard alone.
     stops = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    sessions = session_files()
+    directory = tempfile.mkdtemp(prefix=f"farseed-{name}-")
+    guard = os.getpid()
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
-        _run_guarded(main, directory, guard, stops)
+        _run_guarded(main, directory, sessions, guard, stops)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: send([child], number))
     # A terminal's Ctrl-C reaches the child by itself; one sent to the guard alone is passed on as SIGTERM.
     signal.signal(signal.SIGINT, lambda *_: send([child], signal.SIGTERM))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
     status = _reap_until(child)
-    end_descendants()
-    shutil.rmtree(directory, ignore_errors=True)
+    _remove_all(directory, sessions)
     return status
 
 
-def _run_guarded(main, directory, guard, stops):
+def _remove_all(directory, sessions):
+    """What is left at the end of a guarded run; `sessions` were there before it."""
+    end_descendants()
+    shutil.rmtree(directory, ignore_errors=True)
+    remove_abandoned(session_files() - sessions)
+
+
+def _run_guarded(main, directory, sessions, guard, stops):
     """The child's side of `guarded`; never returns."""
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     status = 1
@@ -310,8 +334,7 @@ def _run_guarded(main, directory, guard, stops):
         if os.getppid() != guard:
             # The guard was killed, so this process does the guard's cleaning.
             prctl(PR_SET_CHILD_SUBREAPER, 1)
-            end_descendants()
-            shutil.rmtree(directory, ignore_errors=True)
+            _remove_all(directory, sessions)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "Scripts"))
 
 from lab import Lab  # noqa: E402
+from lab.browser import environment as browser_environment  # noqa: E402
 
 #: The exit codes by name, as Docs/Operations.md promises them.
 CODES = {name: int(number) for number, name in
@@ -249,11 +250,12 @@ def chromium(tmp_path_factory):
     arguments = ["--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,900"]
     if os.getuid() == 0:
         arguments.append("--no-sandbox")
-    arguments.append(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
+    directory = tmp_path_factory.mktemp("chromium")
+    arguments.append(f"--user-data-dir={directory / 'profile'}")
     for argument in arguments:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+    driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver", env=browser_environment(directory)), options=options)
     yield driver
     driver.quit()
 

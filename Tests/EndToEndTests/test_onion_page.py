@@ -4,7 +4,7 @@ import os
 import re
 
 import pytest
-from conftest import DEADLINE, ROOT, Page, audit, free_port, link_state, make_home, wait_for
+from conftest import DEADLINE, ROOT, Page, audit, browser_environment, free_port, link_state, make_home, wait_for
 from lab import socks
 from lab.processes import Child
 from rawweb import ABORT, CALL, EVENT, GOODBYE, RESULT, SUBSCRIBE, SUBSCRIBED, WELCOME, Connection, WebSocket
@@ -79,14 +79,16 @@ def browser(onion, tmp_path_factory):
 
     options = Options()
     options.binary_location = "/usr/bin/chromium"
+    directory = tmp_path_factory.mktemp("chromium")
     arguments = ["--headless=new", "--disable-gpu", "--disable-dev-shm-usage",
-                 f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
+                 f"--user-data-dir={directory / 'profile'}",
                  f"--proxy-server=socks5://{onion.lab.expose_socks_tcp()}"]
     if os.getuid() == 0:
         arguments.append("--no-sandbox")
     for argument in arguments:
         options.add_argument(argument)
-    driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+    service = Service("/usr/bin/chromedriver", env=browser_environment(directory))
+    driver = webdriver.Chrome(service=service, options=options)
     try:
         yield Page(driver, f"{onion.origin}/#login={onion.home.url.split('#login=')[1]}").wait_live()
     finally:

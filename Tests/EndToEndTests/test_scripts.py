@@ -1,0 +1,114 @@
+"""The scripts that a newcomer types leave nothing outside of the clone, and say what they miss."""
+
+import re
+import shutil
+import signal
+
+import pytest
+
+from conftest import ROOT
+from outside import Outside
+
+#: A user without any right.
+NOBODY = 65534
+
+#: Leaves what swift and the tests leave: temporary directories, a process that nobody waits for, and the file of a
+#: killed transmission-daemon.
+UNTIDY = """#!/bin/sh
+mkdir -p "$TMPDIR/TemporaryDirectory.abc" && touch "$TMPDIR/TemporaryDirectory.abc/file" /tmp/tr_session_id_abc
+setsid sleep 600 &
+echo "swift here: $*"
+"""
+
+
+@pytest.fixture
+def outside(tmp_path):
+    outside = Outside(tmp_path / "outside")
+    yield outside
+    outside.end()
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_the_tests_leave_nothing_when_they_end(outside, status):
+    outside.stand_in("swift", f"{UNTIDY}exit {status}\n")
+    assert outside.run("Scripts/test", "--unit") == status, outside.text()
+    assert outside.text().count("swift here") == 2 - status
+    outside.assert_clean()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_tests_leave_nothing_when_they_are_interrupted(outside, number):
+    outside.stand_in("swift", f"{UNTIDY}sleep 600\n")
+    outside.start("Scripts/test", "--unit").wait_said("swift here")
+    assert outside.processes() and outside.listing() > outside.before
+    assert outside.interrupt(number) in (128 + number, 128 + signal.SIGTERM), outside.text()
+    outside.assert_clean()
+
+
+def test_the_tests_leave_nothing_when_packages_are_being_looked_for(outside):
+    outside.stand_in("dpkg-query", "#!/bin/sh\ntouch $TMPDIR/looking\nsleep 600\n")
+    outside.start("Scripts/test", "--unit")
+    outside.wait_there("looking")
+    outside.interrupt()
+    outside.assert_clean()
+
+
+def test_swift_keeps_its_caches_beside_the_build(outside):
+    """The real one, on a package of one file."""
+    package = outside.directory / "package"
+    (package / "Sources/one").mkdir(parents=True)
+    (package / "Package.swift").write_text(
+        '// swift-tools-version: 6.0\nimport PackageDescription\n'
+        'let package = Package(name: "one", targets: [.target(name: "one")])\n')
+    (package / "Sources/one/one.swift").write_text("import Foundation\n")
+    assert outside.run("Scripts/swift", "build", "--package-path", "/tmp/package", deadline=180) == 0, outside.text()
+    assert (package / ".build/debug/Modules/one.swiftmodule").exists()
+    shutil.rmtree(package)
+    outside.before -= {name for name in outside.before if name.startswith("package")}
+    outside.assert_clean()
+
+
+@pytest.mark.parametrize("script", ["Scripts/demo", "Scripts/test"])
+@pytest.mark.parametrize("python", ["with Python", "without Python"])
+def test_without_rights_it_prints_the_one_command(tmp_path, script, python):
+    """As a user who may not install; packages look missing, and on a bare machine Python is missing too."""
+    outside = Outside(tmp_path / "outside", user=NOBODY)
+    outside.stand_in("dpkg-query", "#!/bin/sh\nexit 1\n")
+    outside.stand_in("sudo", "#!/bin/sh\necho 'sudo: a password is required' >&2; exit 1\n")
+    for name in ("apt-get", "swift"):
+        outside.stand_in(name, "#!/bin/sh\necho 'not to be called'\n")
+    gone = ': > /tmp/gone; mount --bind /tmp/gone "$(readlink -f /usr/bin/python3)"'
+    setup = gone if python == "without Python" else ""
+    assert outside.run(script, setup=setup) == 3, outside.text()
+    command = re.search(r"^    (sudo apt-get install --no-install-recommends .*)$", outside.text(), re.M)[1]
+    words = command.split()[4:]
+    assert {"tor", "transmission-daemon", "libssh2-1-dev"} <= set(words), command
+    assert ("python3" in words) == (python == "without Python")
+    assert ("python3-pytest" in words) == (script == "Scripts/test")
+    assert "not to be called" not in outside.text()
+    assert outside.text().count("apt-get install") == 1
+
+
+@pytest.mark.parametrize("user", [0, NOBODY])
+def test_who_may_installs_what_is_missing_and_starts_no_service(tmp_path, user):
+    """As root, or by a sudo that asks for no password."""
+    outside = Outside(tmp_path / "outside", user=user)
+    # Missing until apt-get has brought them.
+    outside.stand_in("dpkg-query", '#!/bin/sh\n[ -e /tmp/home/calls ] || exit 1\nshift 3\n'
+                                   'for name; do echo "$name $name ii"; done\n')
+    outside.stand_in("apt-get", '#!/bin/sh\n/usr/sbin/policy-rc.d; echo "policy: $?"\necho "$*" >> /tmp/home/calls\n')
+    outside.stand_in("sudo", '#!/bin/sh\necho "sudo here: $*"\nshift\nexec "$@"\n')
+    outside.stand_in("systemctl", "#!/bin/sh\n")
+    # The real folder of the policy is not to be touched.
+    setup = "mount -t tmpfs -o mode=1777 tmpfs /usr/sbin"
+    assert outside.run("Scripts/need", "build", "lab", setup=setup) == 0, outside.text()
+    call = (outside.directory / "home/calls").read_text()
+    assert {"tor", "libssh2-1-dev", "openssh-server"} <= set(call.split(" install ")[1].split()), call
+    assert "policy: 101" in outside.text()
+    assert ("sudo here: -n env DEBIAN_FRONTEND" in outside.text()) == bool(user), outside.text()
+
+
+def test_the_list_of_packages_has_a_group_on_each_line():
+    """Two programs read it, in two languages."""
+    for line in (ROOT / "Scripts/lab/packages.list").read_text().splitlines():
+        assert not line or re.fullmatch(r"#.*|[a-z]+: [a-z0-9.+-]+( [a-z0-9.+-]+)*", line), line

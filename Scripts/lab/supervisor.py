@@ -45,12 +45,16 @@ class Laboratory:
         self._net = TorNetwork(self._family, self._directory / "tor", onions, delay_ms,
                                gateway=f"127.0.0.1:{gate_port}", say=self._say)
         facts = {"socks_port": socks_port}
-        with concurrent.futures.ThreadPoolExecutor() as pool:
+        pool = concurrent.futures.ThreadPoolExecutor()
+        try:
             parts = [pool.submit(self._start_gate), pool.submit(self._net.start)]
             if vps:
                 parts.append(pool.submit(self._start_vps, agent, password, torrents, environment))
             for part in concurrent.futures.as_completed(parts):
                 part.result()
+        finally:
+            # Where one part fails the others are not waited for: the lab ends.
+            pool.shutdown(wait=False)
         if vps:
             self._say("waiting for the first answer of sshd through its onion address")
             for i in range(onions):

@@ -39,3 +39,8 @@ def key_pair():
 def base32(key):
     """The unpadded form that tor's files use."""
     return base64.b32encode(key).decode().rstrip("=")
+
+
+def decode(text):
+    """The bytes of what `base32` made."""
+    return base64.b32decode(text + "=" * (-len(text) % 8))

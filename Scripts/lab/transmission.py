@@ -203,7 +203,8 @@ class Swarm:
         def announced():
             rows = daemon.rpc("torrent-get", arguments)["torrents"]
             # While it verifies, it turns peers away.
-            return rows and rows[0]["status"] in (DOWNLOADING, SEEDING) and any(tracker["lastAnnounceSucceeded"] for tracker in rows[0]["trackerStats"])
+            return (rows and rows[0]["status"] in (DOWNLOADING, SEEDING)
+                    and any(tracker["lastAnnounceSucceeded"] for tracker in rows[0]["trackerStats"]))
 
         until(announced, PATIENCE, f"The announce of a torrent by {daemon.name}",
               [self.family.children[daemon.name]])

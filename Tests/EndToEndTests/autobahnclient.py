@@ -121,7 +121,8 @@ class Client:
         session = Session(methods, user, answer, **options)
         factory = WampWebSocketClientFactory(
             lambda: session, url=self.door.websocket, serializers=[SERIALIZERS[self.serializer]()], headers=headers)
-        transport, session.protocol = await asyncio.get_running_loop().create_connection(factory, "127.0.0.1", int(self.door.port))
+        loop = asyncio.get_running_loop()
+        transport, session.protocol = await loop.create_connection(factory, "127.0.0.1", int(self.door.port))
         self.transports.append(transport)
         return await session.entered()
 

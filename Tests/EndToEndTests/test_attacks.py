@@ -251,7 +251,8 @@ def test_cross_site_request_forgery_on_every_post_route(controller):
 def test_clickjacking(controller, cookie):
     plain = [("GET", "/", 200, ()), ("HEAD", "/", 200, ()), ("GET", "/main.js", 200, ()), ("GET", "/nothing", 404, ()),
              ("POST", "/", 405, ()), ("DELETE", "/", 405, ()), ("GET", "/ws", 426, ()), ("GET", "/healthz", 200, ()),
-             ("GET", "/metrics", 401, ()), ("GET", "/metrics", 200, (cookie,)), ("GET", "/api/boxes", 401, ()), ("GET", "/api/boxes", 200, (cookie,)),
+             ("GET", "/metrics", 401, ()), ("GET", "/metrics", 200, (cookie,)),
+             ("GET", "/api/boxes", 401, ()), ("GET", "/api/boxes", 200, (cookie,)),
              ("GET", "/", 431, (("X-Long", "x" * 20_000),)), ("POST", "/api/login", 400, (SAME_SITE,)),
              ("POST", "/api/ticket", 200, (SAME_SITE, cookie)), ("POST", "/api/ticket", 403, ())]
     for method, path, status, fields in plain:

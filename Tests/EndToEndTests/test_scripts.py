@@ -3,6 +3,7 @@
 import re
 import shutil
 import signal
+import subprocess
 
 import pytest
 
@@ -117,3 +118,23 @@ def test_the_list_of_packages_has_a_group_on_each_line():
     """Two programs read it, in two languages."""
     for line in (ROOT / "Scripts/lab/packages.list").read_text().splitlines():
         assert not line or re.fullmatch(r"#.*|[a-z]+: [a-z0-9.+-]+( [a-z0-9.+-]+)*", line), line
+
+
+def test_faults_of_documents_and_scripts_are_found(tmp_path):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True, timeout=30)
+    (tmp_path / "Docs").mkdir()
+    (tmp_path / "Docs/Good.md").write_text("# One `name`, two\n[back](../README.md) [here](#one-name-two)\n")
+    (tmp_path / "README.md").write_text(
+        "[a](Docs/Good.md) [b](https://example.org/x) `Docs/Good.md`\n[c](Docs/Gone.md)\n[d](Docs/Good.md#three)\n"
+        "`Scripts/gone`\n")
+    host = ".".join(["pypi", "org"])
+    (tmp_path / "tool").write_text(f"#!/bin/sh\n{'x' * 131}\necho \n# {host}\n")
+    done = subprocess.run([ROOT / "Scripts/check-text", tmp_path], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout.splitlines()) == (1, [
+        "README.md:2: the link Docs/Gone.md points nowhere",
+        "README.md:3: there is no heading for Docs/Good.md#three",
+        "README.md:4: there is no Scripts/gone",
+        "tool:2: 131 columns, more than 130",
+        "tool:3: blanks at the end",
+        f"tool:4: names a registry's host: {host}",
+    ]), done

@@ -5,7 +5,7 @@ import ssl
 
 from conftest import make_certificate, wait_for
 from rawweb import Connection
-from test_attacks import running
+from attacked import running
 
 
 def replace(directory, name):

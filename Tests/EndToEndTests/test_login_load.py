@@ -14,7 +14,7 @@ import time
 
 import pytest
 from rawweb import AUTHENTICATE, CHALLENGE, HELLO, PONG, SUBSCRIBE, SUBSCRIBED, WELCOME, frame
-from test_attacks import SAME_SITE, Controller
+from attacked import SAME_SITE, Controller
 
 SUBSCRIBERS, LOGINS = 1_000, 100
 #: Subscribers of one user: fewer than a user may have.

@@ -39,6 +39,11 @@ package final class WebServer: Service {
         bound = group.any().makePromise(of: SocketAddress.self)
     }
 
+    deinit {
+        // Of one that never ran.
+        bound.fail(CancellationError())
+    }
+
     /// Where it listens, once it does; throws what `run` throws where it cannot.
     package var boundAddress: SocketAddress {
         get async throws { try await bound.futureResult.get() }

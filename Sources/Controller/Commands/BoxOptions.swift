@@ -17,8 +17,8 @@ struct BoxOptions: ParsableArguments {
         if box == nil, let name = ProcessInfo.processInfo.environment["FARSEED_BOX"], !name.isEmpty { box = name }
     }
 
-    func load(acceptMissingFiles: Bool = false) throws -> Configuration {
-        try ConfigurationFile.load(option: config, acceptMissingFiles: acceptMissingFiles)
+    func load(acceptMissingFiles: Bool = false, toServe: Bool = false) throws -> Configuration {
+        try ConfigurationFile.load(option: config, acceptMissingFiles: acceptMissingFiles, toServe: toServe)
     }
 
     var logger: Logger {

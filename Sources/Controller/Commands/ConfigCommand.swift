@@ -16,7 +16,11 @@ struct ConfigCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "check",
             abstract: "Name every fault of the configuration, with its line and what is allowed.",
-            discussion: "Exits with 0 where there is none, 22 where only secrets are amiss, else with 21."
+            discussion: """
+                Looks at the files and addresses that it names too, as `serve` does before it listens. Exits with 0 where
+                there is no fault, with 21 where the text has some, else with the code of the first: 22 for a secret or
+                another file, 25 for an address in use, 31 for a missing tor.
+                """
         )
 
         @OptionGroup var options: BoxOptions
@@ -25,7 +29,7 @@ struct ConfigCommand: AsyncParsableCommand {
 
         func run() async throws {
             do {
-                let configuration = try options.load()
+                let configuration = try options.load(toServe: true)
                 guard let path = configuration.path else {
                     throw Problem(
                         .configurationInvalid,
@@ -72,7 +76,7 @@ extension ConfigurationFault {
     var value: Value {
         [
             "path": path.map { .string($0) } ?? .null, "line": line.map { .int(Int64($0)) } ?? .null,
-            "message": .string(message), "secret": .bool(code == .secretUnreadable),
+            "message": .string(message), "code": .string(code.rawValue), "secret": .bool(code == .secretUnreadable),
         ]
     }
 }

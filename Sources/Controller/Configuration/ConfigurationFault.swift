@@ -7,11 +7,11 @@ struct ConfigurationFault: Sendable, Hashable, CustomStringConvertible {
     var line: Int?
     /// What was found, what it means, what is allowed.
     var message: String
-    /// Another code than this one: a file that the configuration names is missing or readable by others, and the text
-    /// itself is fine.
+    /// Another code than this one: a file that the configuration names is missing or readable by others, or an address
+    /// is taken, and the text itself is fine.
     var code = Problem.Code.configurationInvalid
 
-    var isOfFile: Bool { code != .configurationInvalid }
+    var isOutside: Bool { code != .configurationInvalid }
 
     var description: String {
         switch (path, line) {
@@ -27,9 +27,9 @@ struct ConfigurationFaults: Error, Sendable, CustomStringConvertible {
     var faults: [ConfigurationFault]
 
     var description: String { faults.map(\.description).joined(separator: "\n") }
-    /// The text's faults count before those of files.
+    /// The text's faults count before those of what it names.
     var code: Problem.Code {
-        faults.contains { !$0.isOfFile } ? .configurationInvalid : faults.first?.code ?? .configurationInvalid
+        faults.contains { !$0.isOutside } ? .configurationInvalid : faults.first?.code ?? .configurationInvalid
     }
 }
 

@@ -51,23 +51,25 @@ enum ConfigurationFile {
 
     /// The configuration that the option, the environment and the disk give; the defaults where there is no file.
     ///
-    /// Throws `ConfigurationFaults` or, where the file cannot be read, a `Problem`.
+    /// For one that is `toServe`, whether this machine lets the daemon do what it says is looked at too. Throws `ConfigurationFaults` or, where the file cannot be read, a `Problem`.
     static func load(
         option: String?,
         environment: [String: String] = ProcessInfo.processInfo.environment,
-        acceptMissingFiles: Bool = false
+        acceptMissingFiles: Bool = false,
+        toServe: Bool = false
     ) throws -> Configuration {
         let found = path(option: option, environment: environment) { access($0, F_OK) == 0 }
-        guard let found else {
-            return Configuration(stateDirectory: stateDirectory(configuration: nil, environment: environment))
-        }
-        let path = found.hasPrefix("/") ? found : FileManager.default.currentDirectoryPath + "/" + found
-        let text = try read(path)
+        let path = found.map { $0.hasPrefix("/") ? $0 : FileManager.default.currentDirectoryPath + "/" + $0 }
         return try ConfigurationReader.read(
-            text,
+            try path.map(read) ?? "",
             path: path,
             stateDirectory: stateDirectory(configuration: path, environment: environment),
-            surroundings: .init(environment: environment, home: environment["HOME"], look: look),
+            surroundings: .init(
+                environment: environment,
+                home: environment["HOME"],
+                look: look,
+                readiness: toServe ? .ofThisMachine : nil
+            ),
             acceptMissingFiles: acceptMissingFiles
         )
     }

@@ -20,6 +20,7 @@ extension ConfigurationReader {
             )
             return
         }
+        doors.append(Door(section: ingest, key: "listen", host: host, port: port))
         configuration.ingest = Configuration.Ingest(host: host, port: port, topics: topics)
     }
 }

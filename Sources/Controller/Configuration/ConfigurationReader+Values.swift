@@ -144,6 +144,10 @@ extension ConfigurationReader {
         return path
     }
 
+    func isReadable(_ path: String) -> Bool {
+        if case .file = surroundings.look(path) { true } else { false }
+    }
+
     /// A tor that must be there and run.
     mutating func program(_ section: Section, _ key: String) -> String? {
         guard let path = file(section, key) else { return nil }
@@ -164,8 +168,18 @@ extension ConfigurationReader {
         return path
     }
 
-    /// A file that must be there and that nobody but its owner may read.
-    mutating func secret(_ section: Section, _ key: String, needed: String? = nil) -> String? {
+    /// A secret that is known to two sides, and long enough.
+    mutating func sharedSecret(_ section: Section, _ key: String) -> String? {
+        secret(section, key, sound: surroundings.readiness?.secret)
+    }
+
+    /// A file that must be there and that nobody but its owner may read; `sound` says what is wrong with what it holds.
+    mutating func secret(
+        _ section: Section,
+        _ key: String,
+        needed: String? = nil,
+        sound: ((String) -> Problem?)? = nil
+    ) -> String? {
         guard let path = file(section, key, needed: needed) else { return nil }
         switch surroundings.look(path) {
         case .missing(let reason):
@@ -178,7 +192,8 @@ extension ConfigurationReader {
                     + "Run `chmod 600 \(visible(path))`.",
                 code: .secretUnreadable
             )
-        case .file: break
+        case .file:
+            if let problem = sound?(path) { fault(section, key, problem.message, code: problem.code) }
         }
         return path
     }

@@ -25,7 +25,7 @@ extension ConfigurationReader {
 
     private mutating func worker(_ name: String, _ section: Section, boxes: [String]) -> Configuration.Worker? {
         know(section, ["role", "secret-file", "public-key", "procedures", "topics"])
-        let before = faults.filter { !$0.isOfFile }.count
+        let before = faults.filter { !$0.isOutside }.count
         let role = text(section, "role") ?? "guest"
         let roles = ["owner", "operator", "viewer", "guest"]
         if !roles.contains(role) {
@@ -41,7 +41,7 @@ extension ConfigurationReader {
                 "A worker needs `secret-file`, a file that it and the controller know (wampcra), or `public-key`, 64 hex "
                     + "digits of its ed25519 key (cryptosign)."
             )
-        case (.some, nil): proof = secret(section, "secret-file").map { .secretFile($0) }
+        case (.some, nil): proof = sharedSecret(section, "secret-file").map { .secretFile($0) }
         case (nil, .some):
             guard let key = text(section, "public-key") else { break }
             if key.utf8.count == 64, key.allSatisfy(\.isHexDigit) {
@@ -52,7 +52,7 @@ extension ConfigurationReader {
         }
         let procedures = prefixes(section, "procedures", boxes)
         let topics = prefixes(section, "topics", boxes)
-        guard faults.filter({ !$0.isOfFile }).count == before, let proof else { return nil }
+        guard faults.filter({ !$0.isOutside }).count == before, let proof else { return nil }
         return Configuration.Worker(name: name, role: role, proof: proof, procedures: procedures, topics: topics)
     }
 

@@ -1,7 +1,9 @@
 /// Turns the text of `farseed.toml` into a `Configuration`, collecting every fault instead of stopping at the first.
 import Notation
+import Seedbox
 import Store
 import TOMLKit
+import Web
 
 /// Reads one document; files that it names are looked at through `look`.
 struct ConfigurationReader {
@@ -10,12 +12,16 @@ struct ConfigurationReader {
         var environment: [String: String]
         var home: String?
         var look: @Sendable (String) -> FileLook
+        /// Nil where the daemon is not to be started.
+        var readiness: Readiness?
     }
 
     let path: String?
     let surroundings: Surroundings
     let lines: TOMLLines
     var faults: [ConfigurationFault] = []
+    /// What the daemon is to listen on, as far as it is well written.
+    var doors: [Door] = []
 
     /// Reads and checks a document; throws `ConfigurationFaults` with all that is wrong.
     ///
@@ -45,7 +51,7 @@ struct ConfigurationReader {
         var reader = ConfigurationReader(path: path, surroundings: surroundings, lines: TOMLLines(text))
         reader.read(root, into: &configuration)
         let faults = reader.faults.sorted { ($0.line ?? 0) < ($1.line ?? 0) }
-        if faults.contains(where: { !(acceptMissingFiles && $0.isOfFile) }) {
+        if faults.contains(where: { !(acceptMissingFiles && $0.isOutside) }) {
             throw ConfigurationFaults(faults: faults)
         }
         return configuration
@@ -74,11 +80,16 @@ struct ConfigurationReader {
         read(web: section(root, "web"), into: &configuration.web)
         read(tor: section(root, "tor"), into: &configuration.tor)
         read(link: section(root, "link"), into: &configuration.link)
-        defer {
-            read(workers: section(root, "worker"), into: &configuration)
-            read(ingest: section(root, "ingest"), into: &configuration)
-        }
-        guard let boxes = section(root, "box") else { return }
+        read(boxes: section(root, "box"), into: &configuration)
+        read(workers: section(root, "worker"), into: &configuration)
+        read(ingest: section(root, "ingest"), into: &configuration)
+        check(doors, of: configuration)
+    }
+
+    // MARK: Sections
+
+    private mutating func read(boxes: Section?, into configuration: inout Configuration) {
+        guard let boxes else { return }
         for name in boxes.values.keys.sorted() {
             guard Self.isBoxName(name) else {
                 fault(
@@ -93,8 +104,6 @@ struct ConfigurationReader {
         }
     }
 
-    // MARK: Sections
-
     private mutating func read(control: Section?, into target: inout Configuration.Control) {
         guard let control else { return }
         know(control, ["socket", "group"] + Self.localRoles.map(\.rawValue))
@@ -106,6 +115,9 @@ struct ConfigurationReader {
             target.socket = socket
         }
         target.group = text(control, "group")
+        if let group = target.group, let problem = surroundings.readiness?.group(group) {
+            fault(control, "group", problem.message)
+        }
         for role in Self.localRoles {
             for name in texts(control, role.rawValue) ?? [] {
                 if let account = LocalAccount(name) {
@@ -132,7 +144,7 @@ struct ConfigurationReader {
     private static let localRoles: [AccountRole] = [.owner, .operator, .viewer]
 
     private mutating func read(web: Section?, into target: inout Configuration.Web) {
-        guard let web else { return }
+        let web = web ?? Section(path: ["web"], values: [:])
         know(
             web,
             [
@@ -145,9 +157,12 @@ struct ConfigurationReader {
             if case .tcp(let host, let port) = SocketAddressText(listen) {
                 target.host = host
                 target.port = port
+                doors.append(Door(section: web, key: "listen", host: host, port: port))
             } else {
                 fault(web, "listen", "\"\(visible(listen))\" is no address: write it as \"127.0.0.1:8080\".")
             }
+        } else if web.values["listen"] == nil {
+            doors.append(Door(section: web, key: "listen", host: target.host, port: target.port))
         }
         target.allowedHosts = texts(web, "allowed-hosts") ?? []
         for host in target.allowedHosts where host.isEmpty || host.contains(where: { "/ \t".contains($0) }) {
@@ -166,8 +181,9 @@ struct ConfigurationReader {
             fault(web, "trusted-proxies", "\"\(visible(proxy))\" is no numeric address: write it as \"127.0.0.1\".")
         }
         if let listen = text(web, "onion-listen") {
-            if let address = SocketAddressText(listen), case .tcp(let host, _) = address, Self.isLoopback(host) {
+            if let address = SocketAddressText(listen), case .tcp(let host, let port) = address, Self.isLoopback(host) {
                 target.onionListen = address
+                doors.append(Door(section: web, key: "onion-listen", host: host, port: port))
             } else {
                 fault(
                     web,
@@ -176,7 +192,7 @@ struct ConfigurationReader {
                 )
             }
         }
-        target.metricsTokenFile = secret(web, "metrics-token-file")
+        target.metricsTokenFile = sharedSecret(web, "metrics-token-file")
         target.servesLegacy = flag(web, "wamp-v1") ?? target.servesLegacy
         target.certificate = existing(web, "certificate")
         target.certificateKey = secret(web, "certificate-key")
@@ -184,6 +200,13 @@ struct ConfigurationReader {
             web.values["certificate"] == nil || web.values["certificate-key"] == nil
         {
             fault(web.path, "`certificate` and `certificate-key` belong together: give both, or neither.")
+        }
+        if let certificate = target.certificate, let key = target.certificateKey, let readiness = surroundings.readiness
+        {
+            let found = readiness.certificate(.init(certificateFile: certificate, keyFile: key))
+            // Of a file that cannot be read that has been said.
+            if let reason = found.ofCertificate, isReadable(certificate) { fault(web, "certificate", reason) }
+            if let reason = found.ofKey, isReadable(key) { fault(web, "certificate-key", reason) }
         }
     }
 
@@ -233,7 +256,7 @@ struct ConfigurationReader {
     }
 
     private mutating func box(_ name: String, _ section: Section) -> Configuration.Box? {
-        let before = faults.filter { !$0.isOfFile }.count
+        let before = faults.filter { !$0.isOutside }.count
         know(section, ["address", "addresses", "port", "user", "key", "host-key", "client-auth"])
         var addresses = texts(section, "addresses") ?? []
         if let address = text(section, "address") { addresses.insert(address, at: 0) }
@@ -252,7 +275,12 @@ struct ConfigurationReader {
         if !user.isEmpty, !Self.isUserName(user) {
             fault(section, "user", "\"\(visible(user))\" is no login name.")
         }
-        let key = secret(section, "key", needed: "the file of the ed25519 private key that logs in there.")
+        let key = secret(
+            section,
+            "key",
+            needed: "the file of the ed25519 private key that logs in there.",
+            sound: surroundings.readiness?.loginKey
+        )
         var hostKeys: [String] = []
         if section.values["host-key"] == nil {
             fault(
@@ -267,7 +295,7 @@ struct ConfigurationReader {
             }
         }
         let clientAuth = secret(section, "client-auth")
-        guard faults.filter({ !$0.isOfFile }).count == before else { return nil }
+        guard faults.filter({ !$0.isOutside }).count == before else { return nil }
         return Configuration.Box(
             name: name,
             addresses: addresses,

@@ -39,16 +39,32 @@ struct ControlServer: Service {
         self.handler = handler
         self.logger = logger
         try await Self.refuseSecondController(path)
+        let admitted = try members.map(Self.group)
         unlink(path)
         // Nobody but the owner may connect, from the first moment on.
         let mask = umask(0o177)
         defer { umask(mask) }
-        listener = try await ServerBootstrap(group: group)
-            .serverChannelOption(.backlog, value: Self.backlog)
-            .bind(unixDomainSocketPath: path) { channel in
-                PeerCredentials.of(channel).and(ChannelByteStream.install(on: channel))
-            }
-        if let members { try Self.admit(members, to: path) }
+        do {
+            listener = try await ServerBootstrap(group: group)
+                .serverChannelOption(.backlog, value: Self.backlog)
+                .bind(unixDomainSocketPath: path) { channel in
+                    PeerCredentials.of(channel).and(ChannelByteStream.install(on: channel))
+                }
+        } catch let error as IOError {
+            throw Problem(
+                .configurationInvalid,
+                "The control socket \(visible(path)) cannot be made: \(systemReason(error.errnoCode)). Make its directory "
+                    + "for this user, or give another path by `socket` in [control]."
+            )
+        }
+        if let admitted, chown(path, uid_t.max, admitted) != 0 || chmod(path, 0o660) != 0 {
+            let reason = systemReason(errno)
+            unlink(path)
+            throw Problem(
+                .configurationInvalid,
+                "The control socket cannot be given to the `group` of [control]: \(reason). Correct it in farseed.toml."
+            )
+        }
     }
 
     func run() async throws {
@@ -76,15 +92,25 @@ struct ControlServer: Service {
         }
     }
 
-    private static func admit(_ members: String, to path: String) throws {
-        guard let entry = getgrnam(members), chown(path, uid_t.max, entry.pointee.gr_gid) == 0, chmod(path, 0o660) == 0
-        else {
+    /// The group to give the socket to: looked at before there is one, which strangers might find in the meantime.
+    private static func group(_ members: String) throws(Problem) -> gid_t {
+        guard case .group(let id) = LocalAccount("@" + members) else {
             throw Problem(
                 .configurationInvalid,
-                "The control socket cannot be given to the `group` of [control]: there is no such group, or this user "
-                    + "is not in it. Correct it in farseed.toml."
+                "This machine has no group \"\(visible(members))\", to which `group` of [control] gives the control "
+                    + "socket. Correct it in farseed.toml."
             )
         }
+        var own = [gid_t](repeating: 0, count: Int(max(0, getgroups(0, nil))))
+        let count = getgroups(Int32(own.count), &own)
+        guard geteuid() == 0 || getegid() == id || own.prefix(Int(max(0, count))).contains(id) else {
+            throw Problem(
+                .configurationInvalid,
+                "The daemon's user is not in the group \"\(visible(members))\", to which `group` of [control] gives the "
+                    + "control socket. Add it by `usermod -aG`, or correct farseed.toml."
+            )
+        }
+        return id
     }
 
     private static func refuseSecondController(_ path: String) async throws {

@@ -8,22 +8,20 @@ enum SecretFile {
     static let longest = 1_024
 
     /// The file's text without its line's end.
-    ///
-    /// - Parameter what: whose secret it is, for the sentence that tells what is wrong with it.
-    static func read(_ path: String, of what: String) throws -> String {
+    static func read(_ path: String) throws(Problem) -> String {
         guard let data = try? FileHandle(forReadingFrom: URL(filePath: path)).read(upToCount: longest + 2) ?? Data(),
             let text = String(data: data, encoding: .utf8)
         else {
             throw Problem(
                 .secretUnreadable,
-                "The secret of \(what), \(visible(path)), cannot be read as text. Correct its path or its permissions."
+                "The secret \(visible(path)) cannot be read as text. Correct its path or its permissions."
             )
         }
         let secret = text.trimmingCharacters(in: .newlines)
         guard (shortest...longest).contains(secret.utf8.count) else {
             throw Problem(
                 .configurationInvalid,
-                "The secret of \(what), \(visible(path)), has \(secret.utf8.count) bytes; it takes "
+                "The secret \(visible(path)) has \(secret.utf8.count) bytes; it takes "
                     + "\(shortest) to \(longest). Make one by: openssl rand -hex 32"
             )
         }

@@ -29,7 +29,7 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     let logins = StoredLogins(ledger: ledger, audit: audit)
     let workers = try WorkerCredentials.read(configuration.workers)
     var server = configuration.web.server
-    server.metricsToken = try configuration.web.metricsTokenFile.map { try SecretFile.read($0, of: "/metrics") }
+    server.metricsToken = try configuration.web.metricsTokenFile.map { try SecretFile.read($0) }
     let realm = Realm(
         group: group,
         logins: logins,

@@ -24,7 +24,7 @@ enum WorkerCredentials {
                 }
             )
         case .secretFile(let path):
-            return .secret(Array(try SecretFile.read(path, of: "the worker \(worker.name)").utf8))
+            return .secret(Array(try SecretFile.read(path).utf8))
         }
     }
 }

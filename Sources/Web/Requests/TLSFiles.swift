@@ -20,25 +20,53 @@ final class TLSFiles: Sendable {
     }
 
     private static func load(_ files: WebConfiguration.TLS) throws -> NIOSSLContext {
-        do {
-            let chain = try NIOSSLCertificate.fromPEMFile(files.certificateFile)
-            let key = try NIOSSLPrivateKey(file: files.keyFile, format: .pem)
-            var configuration = TLSConfiguration.makeServerConfiguration(
-                certificateChain: chain.map { .certificate($0) },
-                privateKey: .privateKey(key)
-            )
-            configuration.minimumTLSVersion = .tlsv12
-            // Of version 1.2 only what has forward secrecy and authenticated encryption.
-            configuration.cipherSuites = "ECDHE+AESGCM:ECDHE+CHACHA20"
-            configuration.applicationProtocols = ["http/1.1"]
-            return try NIOSSLContext(configuration: configuration)
-        } catch {
-            throw WebError(
-                .certificateInvalid,
-                "The certificate \(files.certificateFile) and its key \(files.keyFile) cannot be used. "
-                    + "Check that both are PEM files, readable, and belong together.",
-                cause: error
-            )
+        let context = files.context
+        if let context = context.made { return context }
+        throw WebError(
+            .certificateInvalid,
+            "The certificate cannot be used: "
+                + [context.faults.ofCertificate, context.faults.ofKey].compactMap(\.self).joined(separator: " ")
+        )
+    }
+}
+
+extension WebConfiguration.TLS {
+    /// What keeps each file from being used, as the rest of a sentence.
+    package struct Faults: Sendable, Equatable {
+        package var ofCertificate: String?
+        package var ofKey: String?
+
+        package init(ofCertificate: String? = nil, ofKey: String? = nil) {
+            self.ofCertificate = ofCertificate
+            self.ofKey = ofKey
         }
+    }
+
+    package var faults: Faults { context.faults }
+
+    fileprivate var context: (made: NIOSSLContext?, faults: Faults) {
+        var faults = Faults()
+        let chain = (try? NIOSSLCertificate.fromPEMFile(certificateFile)) ?? []
+        if chain.isEmpty {
+            faults.ofCertificate =
+                "\(certificateFile) holds no certificate that can be read: give a PEM file."
+        }
+        let key = try? NIOSSLPrivateKey(file: keyFile, format: .pem)
+        if key == nil {
+            faults.ofKey = "\(keyFile) holds no private key that can be read: give a PEM file without a passphrase."
+        }
+        guard let key, !chain.isEmpty else { return (nil, faults) }
+        var configuration = TLSConfiguration.makeServerConfiguration(
+            certificateChain: chain.map { .certificate($0) },
+            privateKey: .privateKey(key)
+        )
+        configuration.minimumTLSVersion = .tlsv12
+        // Of version 1.2 only what has forward secrecy and authenticated encryption.
+        configuration.cipherSuites = "ECDHE+AESGCM:ECDHE+CHACHA20"
+        configuration.applicationProtocols = ["http/1.1"]
+        if let context = try? NIOSSLContext(configuration: configuration) { return (context, faults) }
+        faults.ofKey =
+            "\(keyFile) is not the key of the certificate \(certificateFile): give its own."
+        return (nil, faults)
     }
 }

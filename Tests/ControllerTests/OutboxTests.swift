@@ -100,7 +100,8 @@ private func withOutbox(
             configuration: OutboxConfiguration(),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         )
-        let desk = JobDesk(outbox: outbox, boxes: [reach])
+        let audit = AuditLog(ledger: ledger, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let desk = JobDesk(outbox: outbox, boxes: [reach], audit: audit)
         let answer: FakeDaemon.Answer = { call in
             if let answer = try await desk.handle(call, who: "owner", origin: "control socket") { return answer }
             for event in WatchFeed.snapshot(reach.torrents, at: Position(epoch: 1, seq: 0)) {

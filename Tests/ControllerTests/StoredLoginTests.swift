@@ -131,6 +131,22 @@ private func withLogins(
         }
     }
 
+    @Test func `what a role does not allow and whose sessions were ended is written down`() async throws {
+        try await withLogins { logins, _ in
+            let name = "farseed.vps.torrent.remove"
+            logins.note(.notPermitted(who: "vera", client: "192.0.2.1", action: "call", name: name))
+            logins.note(.sessionsKilled(who: "owner", client: "192.0.2.2", users: ["vera", "vera"]))
+        } check: { entries in
+            let texts = entries.map { [$0.action, $0.who, $0.origin, $0.target, $0.outcome].joined(separator: " ") }
+            #expect(
+                texts == [
+                    "call vera 192.0.2.1 farseed.vps.torrent.remove not-permitted",
+                    "session.kill owner 192.0.2.2 vera, vera ok",
+                ]
+            )
+        }
+    }
+
     @Test func `a cookie lives as long as its session`() async throws {
         try await withLogins { logins, ledger in
             _ = try await ledger.accounts.add("ann", password: nil, role: .owner, now: 1)

@@ -81,6 +81,12 @@ def test_who_may_open_the_socket_does_what_the_role_allows(shared, users, lab):
             refused = run(user, "exec", "--", "transmission-remote", "-l")
             assert refused.returncode == CODES["not-permitted"] and "owner" in refused.stderr, refused
         assert run(OWNER, "exec", "-n", "--", "transmission-remote", "-l").returncode == 0
+        told = json.loads(shared.run("user", "audit", "--json", through=users.machine).stdout)["entries"]
+        execs = {(entry["who"], entry["target"], entry["outcome"]) for entry in told if entry["action"] == "exec"}
+        assert execs == {(VIEWER, "", "not-permitted"), (OPERATOR, "", "not-permitted"),
+                         (OWNER, "vps, transmission-remote, 1 arguments", "ok")}, told
+        assert {(entry["who"], entry["outcome"]) for entry in told if entry["action"] == "submit"} \
+            == {(VIEWER, "not-permitted")}, told
         assert run(OWNER, "remove", hash).returncode == 0
         assert hash not in lab.box.torrents()
     finally:

@@ -27,6 +27,7 @@ struct JobDesk: Sendable {
 
     let outbox: Outbox
     let boxes: [any AgentReach]
+    let audit: AuditLog
 
     /// The answer; nil where the procedure is none of these. `who` and `origin` go into the job.
     func handle(_ call: IncomingCall, who: String, origin: String) async throws -> Value? {
@@ -40,7 +41,11 @@ struct JobDesk: Sendable {
             if arguments["open"]?.bool == true { filter.states = Set(JobState.Name.allCases.filter { !$0.isEnd }) }
             return ["jobs": .array(try await outbox.jobs(filter).map(\.summary))]
         case "job": return try await outbox.job(Self.id(arguments)).value
-        case "job.cancel": return try await outbox.cancel(Self.id(arguments), by: who).value
+        case "job.cancel":
+            let id = try Self.id(arguments)
+            return try await audit.noting("job.cancel", who: who, from: origin, target: "job \(id)") {
+                try await outbox.cancel(id, by: who).value
+            }
         case "job.undo":
             let job = try await outbox.undo(arguments["id"]?.int, who: who, origin: origin)
             return try await settled(job, call, reach(job.box))

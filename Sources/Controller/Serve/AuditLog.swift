@@ -87,6 +87,24 @@ final class AuditLog: Service {
         bell.ring.yield()
     }
 
+    /// Carries out what is to be written down with how it went: `ok`, or a problem's code.
+    func noting<Result>(
+        _ action: String,
+        who: String,
+        from origin: String,
+        target: String,
+        _ body: () async throws -> Result
+    ) async throws -> Result {
+        do {
+            let result = try await body()
+            note(action, who: who, from: origin, target: target)
+            return result
+        } catch let problem as Problem {
+            note(action, who: who, from: origin, target: target, outcome: problem.code.rawValue)
+            throw problem
+        }
+    }
+
     /// Takes a login that was refused unheard: of one address there is an entry at once, and one for all others of a
     /// minute when it is over.
     func noteRefused(from origin: String) {

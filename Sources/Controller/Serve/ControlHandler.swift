@@ -12,20 +12,26 @@ struct ControlHandler: CallHandler {
     let desk: JobDesk
     let users: WebServer
     let caller: ControlCaller
+    let audit: AuditLog
+
+    private static let origin = "control socket"
 
     func handle(_ call: IncomingCall) async throws -> Value {
-        try caller.mayCall(call.procedure)
+        do throws(Problem) { try caller.mayCall(call.procedure) } catch {
+            audit.note(call.procedure, who: caller.name, from: Self.origin, outcome: error.code.rawValue)
+            throw error
+        }
         switch call.procedure {
         case "status": return status
         case "torrents": return try await torrents(call)
         case "watch": return try await watch(call)
-        case "exec": return try await relay(call, to: box(call))
+        case "exec": return try await execute(call)
         case "user.changed":
             users.realm.end(try await users.logins.expire())
             return [:]
         case "page": return ["page": .string(try await users.pageAddress)]
         default:
-            if let answer = try await desk.handle(call, who: caller.name, origin: "control socket") {
+            if let answer = try await desk.handle(call, who: caller.name, origin: Self.origin) {
                 // The passkeys in announce addresses are the owner's.
                 return caller.role == .owner ? answer : DetailDesk.shown(answer)
             }
@@ -94,6 +100,26 @@ struct ControlHandler: CallHandler {
             told = view
         }
         throw CancellationError()
+    }
+
+    /// Written down before it begins, as it may last for days; and again where it was refused.
+    ///
+    /// Of the program's arguments their number is kept: they may be secrets, or links with somebody's passkey.
+    private func execute(_ call: IncomingCall) async throws -> Value {
+        let box = try box(call)
+        let words = call.arguments["argv"]?.array ?? []
+        let target = "\(box.mirror.name), \(words.first?.string ?? "nothing"), \(max(0, words.count - 1)) arguments"
+        audit.note("exec", who: caller.name, from: Self.origin, target: target)
+        do {
+            return try await relay(call, to: box)
+        } catch let error as CallsError {
+            let outcome = error.problem.code.rawValue
+            audit.note("exec", who: caller.name, from: Self.origin, target: target, outcome: outcome)
+            throw error
+        } catch let problem as Problem {
+            audit.note("exec", who: caller.name, from: Self.origin, target: target, outcome: problem.code.rawValue)
+            throw problem
+        }
     }
 
     /// Passes a call on to the agent over the warm session, lanes and cancellation included.

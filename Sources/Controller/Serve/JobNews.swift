@@ -10,6 +10,7 @@ import Web
 final class JobNews: Service {
     private let outbox: Outbox
     private let realm: Realm
+    private let audit: AuditLog
     /// The newest jobs by number, as they are retained for who subscribes.
     private let known = Mutex<[Int64: Value]>([:])
 
@@ -17,9 +18,10 @@ final class JobNews: Service {
     /// Jobs that a subscriber gets first; older ones are asked for by `farseed jobs`.
     private static let mostKnown = 200
 
-    init(outbox: Outbox, realm: Realm) {
+    init(outbox: Outbox, realm: Realm, audit: AuditLog) {
         self.outbox = outbox
         self.realm = realm
+        self.audit = audit
     }
 
     /// Registers `farseed.<box>.<verb>`: the command is on disk when the caller gets its job.
@@ -35,8 +37,13 @@ final class JobNews: Service {
                 }
             }
         }
-        realm.register("farseed.job.cancel") { [outbox] call in
-            try await RealmError.telling { try await outbox.cancel(Self.id(call), by: Self.who(call)).summary }
+        realm.register("farseed.job.cancel") { [outbox, audit] call in
+            try await RealmError.telling {
+                let (id, who) = (try Self.id(call), Self.who(call))
+                return try await audit.noting("job.cancel", who: who, from: call.client, target: "job \(id)") {
+                    try await outbox.cancel(id, by: who).summary
+                }
+            }
         }
         realm.register("farseed.job.undo") { [outbox] call in
             try await RealmError.telling {

@@ -54,7 +54,7 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     let mirrors = boxes.map(\.mirror)
     publisher.offer(mirrors)
     let outbox = Outbox(queue: StoreQueue(ledger), executor: AgentExecutor(boxes: boxes), logger: logger)
-    let jobs = JobNews(outbox: outbox, realm: realm)
+    let jobs = JobNews(outbox: outbox, realm: realm, audit: audit)
     try await jobs.offer(mirrors.map(\.name))
     DetailDesk(boxes: boxes).offer(to: realm)
 
@@ -71,7 +71,7 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     } catch let error as WebError {
         throw error.problem
     }
-    let desk = JobDesk(outbox: outbox, boxes: boxes)
+    let desk = JobDesk(outbox: outbox, boxes: boxes, audit: audit)
     let control = try await ControlServer(
         path: configuration.controlSocket,
         members: configuration.control.group,
@@ -79,7 +79,7 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
         group: group,
         logger: logger
     ) { caller in
-        ControlHandler(boxes: boxes, desk: desk, users: web, caller: caller)
+        ControlHandler(boxes: boxes, desk: desk, users: web, caller: caller, audit: audit)
     }
     var services: [any Service] = [audit, tor, outbox, jobs, control, web, Greeting(web: web, owner: owner.name)]
     services += boxes

@@ -83,6 +83,11 @@ final class StoredLogins: LoginKeeper {
         case .workerRefused(let name, let client):
             let outcome = Problem.Code.notPermitted.rawValue
             audit.note("login", who: name.map { "worker.\($0)" }, from: client, target: "key", outcome: outcome)
+        case .notPermitted(let who, let client, let action, let name):
+            let outcome = Problem.Code.notPermitted.rawValue
+            audit.note(action, who: who, from: client, target: name, outcome: outcome)
+        case .sessionsKilled(let who, let client, let users):
+            audit.note("session.kill", who: who, from: client, target: users.joined(separator: ", "))
         }
     }
 

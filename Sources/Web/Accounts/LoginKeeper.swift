@@ -30,13 +30,17 @@ package struct NewLogin: Sendable, Hashable {
     }
 }
 
-/// What happens at the door without the keeper being asked.
+/// What is to be written down and happens without the keeper being asked.
 package enum DoorEvent: Sendable, Hashable {
     /// A login was refused unheard, since too many of this address have failed.
     case throttled(client: String)
     case workerEntered(name: String, client: String)
     /// Whoever it was could not prove it; nil where no worker has the name.
     case workerRefused(name: String?, client: String)
+    /// A user's role, or a worker's, does not allow it: `action` is WAMP's word, as `call`, and `name` the URI.
+    case notPermitted(who: String, client: String, action: String, name: String)
+    /// An owner ended sessions of these users.
+    case sessionsKilled(who: String, client: String, users: [String])
 }
 
 /// Every secret is 256 random bits of which only a digest is kept. Nil always means "this does not let in", and tells

@@ -99,7 +99,13 @@ final class RealmCore {
     func received(_ message: Result<Message, Violation>, _ number: Int) {
         guard let session = seats[number]?.session else { return }
         switch message {
-        case .success(let message): perform(router.received(message, from: session, at: .now))
+        case .success(let message):
+            let principal = router.principal(of: session)
+            let actions = router.received(message, from: session, at: .now)
+            if let principal, let client = seats[number]?.opening.client {
+                for event in events(of: message, principal, client, actions) { logins.note(event) }
+            }
+            perform(actions)
         case .failure(let violation): perform(router.violated(session, violation, at: .now))
         }
     }
@@ -110,6 +116,32 @@ final class RealmCore {
         guard let session = seat.session else { return }
         numbers[session] = nil
         perform(router.disconnected(session, at: .now))
+    }
+
+    /// What of a message and what came of it is to be written down.
+    private func events(
+        of message: Message,
+        _ principal: Principal,
+        _ client: String,
+        _ actions: [RouterAction]
+    ) -> [DoorEvent] {
+        let (action, name): (String, String)
+        switch message {
+        case .call(_, _, let procedure, _): (action, name) = ("call", procedure)
+        case .subscribe(_, _, let topic): (action, name) = ("subscribe", topic)
+        case .register(_, _, let procedure): (action, name) = ("register", procedure)
+        case .publish(_, _, let topic, _): (action, name) = ("publish", topic)
+        default: return []
+        }
+        let who = principal.worker.map { "worker.\($0)" } ?? principal.authid
+        // Who publishes without asking for an answer gets none, and so no error either.
+        let isSilent = action == "publish" && !permissions.allows(.publish, URIPattern(name), role: principal.role)
+        if isSilent || actions.contains(where: \.isNotAuthorized) {
+            return [.notPermitted(who: who, client: client, action: action, name: name)]
+        }
+        guard action == "call", name.hasPrefix("wamp.session.kill") else { return [] }
+        let users = actions.compactMap { $0.dismissed.flatMap { numbers[$0] }.flatMap { seats[$0]?.user } }
+        return users.isEmpty ? [] : [.sessionsKilled(who: who, client: client, users: users)]
     }
 
     // MARK: Actions
@@ -349,5 +381,16 @@ final class RealmCore {
         case .success(let payload): perform(router.yielded(invocation, payload, at: .now))
         case .failure(let error): perform(router.failed(invocation, error.uri, error.payload, at: .now))
         }
+    }
+}
+
+extension RouterAction {
+    fileprivate var isNotAuthorized: Bool {
+        if case .send(_, .error(_, _, _, WAMPReason.notAuthorized, _)) = self { true } else { false }
+    }
+
+    /// The session that is told to go.
+    fileprivate var dismissed: SessionID? {
+        if case .send(let session, .goodbye) = self { session } else { nil }
     }
 }

@@ -66,6 +66,23 @@ import Testing
         }
     }
 
+    /// A ticket's uses meet on the one writer; this many rounds would show a gap between its look and its deletion.
+    @Test func `a thousand tickets, used a hundred times at once each, let in a thousand times`() async throws {
+        let scratch = try ScratchLedger()
+        let sessions = try await house(scratch).sessions
+        let (_, session, _) = try await sessions.open("ann", address: "a", now: 0)
+        for round in 0..<1_000 {
+            let ticket = try #require(try await sessions.issueTicket(session: session.id, origin: origin, now: 0))
+            let admitted = try await withThrowingTaskGroup(of: StoredSession?.self) { tasks in
+                for _ in 0..<100 {
+                    tasks.addTask { try await sessions.redeem(ticket: ticket, account: "ann", origin: origin, now: 1) }
+                }
+                return try await tasks.reduce(into: 0) { if $1 != nil { $0 += 1 } }
+            }
+            try #require(admitted == 1, "round \(round)")
+        }
+    }
+
     @Test func `the password with the name of its user in it is refused at a change too`() async throws {
         let scratch = try ScratchLedger()
         let ledger = try await house(scratch)

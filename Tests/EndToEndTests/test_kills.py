@@ -15,8 +15,8 @@ import pytest
 
 from conftest import DEADLINE, FARSEED, link_state, wait_for
 
-#: How often something is killed; `FARSEED_KILLS=100` for the long run.
-KILLS = int(os.environ.get("FARSEED_KILLS", "25"))
+#: How often something is killed.
+KILLS = int(os.environ.get("FARSEED_KILLS", "100"))
 #: The moments of the kills are drawn from this seed, so a failure can be had again.
 SEED = int(os.environ.get("FARSEED_KILLS_SEED", "7"))
 #: The latest moment of a kill after a round's commands have begun, in seconds: most of them last shorter.

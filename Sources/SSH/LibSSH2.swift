@@ -39,6 +39,11 @@ final class LibSSH2 {
         set(LIBSSH2_CALLBACK_RECV, unsafeBitCast(Pipe.receiving, to: UnsafeMutableRawPointer.self))
         set(LIBSSH2_CALLBACK_SEND, unsafeBitCast(Pipe.sending, to: UnsafeMutableRawPointer.self))
         set(LIBSSH2_CALLBACK_DISCONNECT, unsafeBitCast(Pipe.disconnected, to: UnsafeMutableRawPointer.self))
+        // The library adds the line end.
+        let name = String(decoding: SSHConfiguration.identification.dropLast(2), as: UTF8.self)
+        guard libssh2_session_banner_set(session, name) == 0 else {
+            throw SSHError(.handshakeFailed, "libssh2 cannot begin a session; memory is short.")
+        }
         if compression { libssh2_session_flag(session, LIBSSH2_FLAG_COMPRESS, 1) }
         let methods: [(Int32, String)] = [
             (LIBSSH2_METHOD_KEX, "curve25519-sha256,curve25519-sha256@libssh.org"),

@@ -14,10 +14,13 @@ final class Pipe {
     var goodbye: String?
     /// Set when the session is to be freed: from then on libssh2 is told that the stream is gone, or it would wait.
     var isDead = false
+    /// What somebody else has sent already, and libssh2 sends first; it goes no further than here.
+    private var ahead: ArraySlice<UInt8>
     /// All bytes that went through either way; tells whether anything moves.
     private(set) var moved: UInt64 = 0
 
-    init(_ allocator: ByteBufferAllocator) {
+    init(_ allocator: ByteBufferAllocator, ahead: [UInt8] = []) {
+        self.ahead = ahead[...]
         inbound = allocator.buffer(capacity: 0)
         outbound = allocator.buffer(capacity: 0)
     }
@@ -45,7 +48,12 @@ final class Pipe {
     fileprivate func send(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard !isDead else { return -Int(ECONNRESET) }
         moved &+= UInt64(bytes.count)
-        outbound.writeBytes(bytes)
+        var rest = UnsafeRawBufferPointer(rebasing: bytes[...])
+        while let byte = ahead.first, byte == rest.first {
+            ahead.removeFirst()
+            rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst())
+        }
+        outbound.writeBytes(rest)
         return bytes.count
     }
 }

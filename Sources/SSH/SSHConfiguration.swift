@@ -36,6 +36,11 @@ package struct SSHConfiguration: Sendable {
     /// Bytes that the server may send on a channel ahead of its reader: 3 MB/s at 0.7 s round-trip time.
     package var window = 2 << 20
     package var deadlines = Deadlines()
+    /// True where whoever opened the stream has sent `identification` on it already.
+    package var isIdentified = false
+
+    /// Our identification string and its line end, which begin the stream: RFC 4253, section 4.2.
+    package static let identification = Array("SSH-2.0-Farseed\r\n".utf8)
 
     package init(user: String, key: PrivateKey, hostKey: HostKeyPolicy) {
         self.user = user

@@ -50,7 +50,7 @@ final class Session {
         self.configuration = configuration
         self.progress = progress
         loop = channel.eventLoop
-        pipe = Pipe(channel.allocator)
+        pipe = Pipe(channel.allocator, ahead: configuration.isIdentified ? SSHConfiguration.identification : [])
         library = try LibSSH2(pipe: pipe, compression: configuration.compression)
         phase = .handshaking(ready)
         closed = loop.makePromise()

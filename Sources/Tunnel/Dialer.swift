@@ -82,7 +82,8 @@ package struct Dialer: Sendable {
             host: address,
             port: configuration.port,
             username: "farseed-\(configuration.box)",
-            password: isolation
+            password: isolation,
+            ahead: SSHConfiguration.identification
         )
         let connected = group.any().makePromise(of: Void.self)
         let bootstrap = ClientBootstrap(group: group)
@@ -153,6 +154,7 @@ package struct Dialer: Sendable {
             let key = try PrivateKey(path: configuration.keyFile)
             var ssh = SSHConfiguration(user: configuration.user, key: key, hostKey: .pinned(hostKeys))
             ssh.compression = configuration.compression
+            ssh.isIdentified = true
             return try await SSHConnection.open(on: channel, ssh) { progress in
                 if case .handshaken = progress { reached(.login) }
             }

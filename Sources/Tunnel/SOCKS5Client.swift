@@ -9,8 +9,10 @@ package struct SOCKS5Client: Sendable {
         package var port: UInt16
         package var username: String
         package var password: String
+        /// The stream's first bytes, sent with the request: tor passes them on as soon as there is a circuit.
+        package var ahead: [UInt8]
 
-        package init(host: String, port: UInt16, username: String, password: String) {
+        package init(host: String, port: UInt16, username: String, password: String, ahead: [UInt8] = []) {
             precondition((1...255).contains(host.utf8.count), "SOCKS5 names have 1 to 255 bytes.")
             precondition((1...255).contains(username.utf8.count), "SOCKS5 user names have 1 to 255 bytes.")
             precondition((1...255).contains(password.utf8.count), "SOCKS5 passwords have 1 to 255 bytes.")
@@ -18,6 +20,7 @@ package struct SOCKS5Client: Sendable {
             self.port = port
             self.username = username
             self.password = password
+            self.ahead = ahead
         }
     }
 
@@ -84,7 +87,7 @@ package struct SOCKS5Client: Sendable {
         let host = Array(request.host.utf8)
         return .send(
             [0x05, 0x01, 0x00, 0x03, UInt8(host.count)] + host
-                + [UInt8(request.port >> 8), UInt8(truncatingIfNeeded: request.port)]
+                + [UInt8(request.port >> 8), UInt8(truncatingIfNeeded: request.port)] + request.ahead
         )
     }
 

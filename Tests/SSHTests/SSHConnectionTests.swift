@@ -17,6 +17,17 @@ import Testing
         #expect(output == Output(stdout: "out\nin\n", stderr: "err\n", exit: .status(3)))
     }
 
+    @Test func `An identification that went ahead is not sent twice`() async throws {
+        let server = try SSHServer()
+        var configuration = try Client.configuration(server)
+        configuration.isIdentified = true
+        let channel = try await Client.channel(port: server.port)
+        try await channel.writeAndFlush(ByteBuffer(bytes: SSHConfiguration.identification)).get()
+        let connection = try await SSHConnection.open(on: channel, configuration)
+        #expect(try await connection.output("printf out").stdout == "out")
+        await connection.close()
+    }
+
     @Test func `A signal that ends the command is told`() async throws {
         let server = try SSHServer()
         let output = try await within(30) { try await Client.connect(server).output("kill -TERM $$; sleep 5") }

@@ -47,6 +47,21 @@ import Testing
         }
     }
 
+    @Test("The stream's first bytes go with the request and not before it")
+    func ahead() {
+        var request = Self.request
+        request.ahead = Array("SSH-2.0-x".utf8)
+        var client = SOCKS5Client(request)
+        var replies = ByteBuffer(bytes: Self.dialogue[0])
+        #expect(client.received(&replies) == Self.expected[0])
+        replies.writeBytes(Self.dialogue[1])
+        guard case .send(let bytes) = client.received(&replies), case .send(let alone) = Self.expected[1] else {
+            Issue.record("The request was not sent.")
+            return
+        }
+        #expect(bytes == alone + Array("SSH-2.0-x".utf8))
+    }
+
     @Test(
         "The bound address may be of any kind",
         arguments: [

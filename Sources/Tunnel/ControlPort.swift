@@ -49,6 +49,16 @@ package struct ControlPort: Sendable {
         }
     }
 
+    /// Sends one signal, such as `NEWNYM`, on a connection of its own.
+    package func signal(_ name: String) async throws {
+        try await connect().executeThenClose { inbound, outbound in
+            var replies = Replies(lines: inbound.makeAsyncIterator())
+            try await authenticate(&replies, outbound)
+            let reply = try await ask("SIGNAL \(name)", &replies, outbound)
+            guard reply.isSuccess else { throw refused(reply) }
+        }
+    }
+
     private func authenticate(_ replies: inout Replies, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>)
         async throws
     {

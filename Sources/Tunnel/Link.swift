@@ -221,6 +221,7 @@ package final class Link: Service {
                 if isDue { post.yield(.timer(timer)) }
             }
         case .cancel(let timer): state.withLock { $0.timers[timer] = nil }
+        case .forget: group.addTask { [tor] in await tor.forget() }
         }
     }
 

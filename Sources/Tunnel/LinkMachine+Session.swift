@@ -10,6 +10,7 @@ extension LinkMachine {
         failure = nil
         failures = 0
         hurried = 0
+        missedWays = 0
         wasLive = true
         return [wantsSpare(live) ? .set(.retry, timing.spacing) : .cancel(.retry), .adopt(live.id)] + pinging(live)
     }

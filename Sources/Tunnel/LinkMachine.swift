@@ -17,7 +17,8 @@ package import Seedbox
 /// While suspect, the old session keeps its chance and a rival is begun on another circuit; the first to answer wins.
 /// Where one is wanted, a spare session stands by on a circuit of its own: it takes over in one round trip. A session
 /// that has carried much is replaced in the same way, and its calls may end on it.
-/// An attempt gets a rival, too, when it takes long: tor waits for minutes on a circuit that leads nowhere.
+/// An attempt gets a rival, too, when it takes long: tor waits for minutes on a circuit that leads nowhere. After every
+/// third way that led nowhere tor is told to forget what it knows (`SIGNAL NEWNYM`).
 /// Time is a value: the moment of each event, from any origin. So is chance: `jitter` is a random number from 0 to 1.
 package struct LinkMachine: Sendable {
     package enum Event: Sendable, Hashable {
@@ -58,6 +59,8 @@ package struct LinkMachine: Sendable {
         /// Start or restart a timer.
         case set(Timer, Duration)
         case cancel(Timer)
+        /// Tell tor to forget its circuits and descriptors: what it knows has led nowhere too often.
+        case forget
     }
 
     package enum State: Sendable, Hashable {
@@ -119,11 +122,15 @@ package struct LinkMachine: Sendable {
     /// When the session in use was adopted, and how many in a row have died soon after it.
     var adoptedAt = Duration.zero
     var quickDeaths = 0
+    /// Ways through Tor in a row that led nowhere.
+    var missedWays = 0
     /// A link that was live once is `lost` when it is not.
     var wasLive = false
 
     /// Attempts in a row that are made without a pause, where another circuit may do better.
     static let mostHurried = 2
+    /// After so many ways that led nowhere, tor is told to forget what it knows, and again after as many more.
+    static let mostMissedWays = 3
     /// A session that lives for this long was a good one. Of those that die sooner so many are replaced at once; then
     /// the pauses grow, since an agent that crashes would have us build circuits without end.
     static let steadyAfter = Duration.seconds(60)
@@ -263,6 +270,22 @@ package struct LinkMachine: Sendable {
     }
 
     private mutating func failed(_ id: Int, _ failure: DialFailure, at now: Duration, jitter: Double) -> [Action] {
+        missed(failure) + next(after: failure, of: id, at: now, jitter: jitter)
+    }
+
+    private mutating func missed(_ failure: DialFailure) -> [Action] {
+        let ledNowhere = failure.stage == .circuit && [.hostUnreachable, .torNotReady].contains(failure.problem.code)
+        guard failure.remedy == .newCircuit || ledNowhere else { return [] }
+        missedWays += 1
+        return missedWays.isMultiple(of: Self.mostMissedWays) ? [.forget] : []
+    }
+
+    private mutating func next(
+        after failure: DialFailure,
+        of id: Int,
+        at now: Duration,
+        jitter: Double
+    ) -> [Action] {
         switch state {
         case .attempting(let attempt, let rival) where attempt.id == id || rival?.id == id:
             self.failure = failure

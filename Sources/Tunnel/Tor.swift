@@ -91,6 +91,25 @@ package final class Tor: Service {
         }
     }
 
+    /// Has tor forget its circuits and what it knows of onion services, where there is a control port to say so.
+    ///
+    /// Tor keeps a descriptor, the introduction points in it and the first relays of its circuits for hours, also when a
+    /// relay among them has died for good.
+    package func forget() async {
+        let port: ControlPort
+        switch source {
+        case .given(_, nil, _): return
+        case .given(_, let control?, let credential): port = ControlPort(control, credential: credential, group: group)
+        case .own(let child): port = ControlPort(child.control, group: group)
+        }
+        do {
+            try await port.signal("NEWNYM")
+        } catch {
+            // Tor is restarting, or allows no more than one such wish in 10 s: the way is tried as it is.
+            logger.debug("Tor was not told to forget its circuits")
+        }
+    }
+
     /// Keeps asking, and keeps an own tor running, until cancelled or shut down.
     package func run() async throws {
         await cancelWhenGracefulShutdown { [self] in

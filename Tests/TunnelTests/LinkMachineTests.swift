@@ -127,7 +127,8 @@ import Testing
         }
         #expect(
             pauses == [
-                [.set(.retry, .zero)], [.set(.retry, .zero)], [.set(.retry, .seconds(4))], [.set(.retry, .zero)],
+                [.set(.retry, .zero)], [.set(.retry, .zero)], [.forget, .set(.retry, .seconds(4))],
+                [.set(.retry, .zero)],
             ]
         )
     }
@@ -197,6 +198,41 @@ import Testing
         #expect(tried == [.attempt(2, address: 1), .attempt(3, address: 0), .attempt(4, address: 1)])
     }
 
+    @Test("After every third way that led nowhere tor is told to forget; a refusal is none of them")
+    func missedWays() {
+        var story = LinkStory()
+        var told: [Int] = []
+        _ = story.tell(.torUsable)
+        for attempt in 1...7 {
+            if story.tell(.failed(attempt, LinkStory.failure(.newCircuit))).contains(.forget) { told.append(attempt) }
+            _ = story.tell(.timer(.retry))
+        }
+        #expect(told == [3, 6])
+        let refused = LinkStory.failure(.backOff, .circuit, .connectionRefused)
+        for attempt in 8...12 {
+            #expect(!story.tell(.failed(attempt, refused)).contains(.forget))
+            _ = story.tell(.timer(.retry))
+        }
+        let unreachable = LinkStory.failure(.backOff, .circuit, .hostUnreachable)
+        _ = story.tell(.failed(13, unreachable))
+        _ = story.tell(.timer(.retry))
+        #expect(story.tell(.failed(14, unreachable)).contains(.forget))
+    }
+
+    @Test("A session that opens ends the count of ways that led nowhere")
+    func missedWaysBeforeSuccess() {
+        var story = LinkStory()
+        _ = story.tell(.torUsable)
+        for attempt in 1...2 {
+            _ = story.tell(.failed(attempt, LinkStory.failure(.newCircuit)))
+            _ = story.tell(.timer(.retry))
+        }
+        _ = story.tell(.opened(3))
+        _ = story.tell(.ended(3, LinkStory.lost))
+        _ = story.tell(.timer(.retry))
+        #expect(!story.tell(.failed(4, LinkStory.failure(.newCircuit))).contains(.forget))
+    }
+
     @Test("Success forgets the failures before it")
     func forgets() {
         var story = LinkStory()
@@ -256,7 +292,7 @@ import Testing
                 case .end(let id), .retire(let id): sessions.remove(id)
                 case .adopt(let id): #expect(sessions.contains(id))
                 case .ping(let id): #expect(sessions.contains(id))
-                case .set, .cancel: break
+                case .set, .cancel, .forget: break
                 }
             }
             #expect(attempts.count <= 2 && sessions.count <= 2 && attempts.count + sessions.count <= 2)

@@ -1,4 +1,4 @@
-/// An agent that has greeted: the calls to it and the SSH connection below them, which live and end together.
+/// A session with an agent: the calls to it and the SSH connection below them, which live and end together.
 package import Calls
 import NIOCore
 import SSH
@@ -8,6 +8,8 @@ package import Wire
 
 package final class AgentSession: Sendable {
     package let connection: CallConnection
+    let channel: SSHChannel
+    let stream: SSHByteStream
     private let ssh: SSHConnection
     private let state = Mutex(State())
 
@@ -16,12 +18,15 @@ package final class AgentSession: Sendable {
         var running: Task<Problem?, Never>?
     }
 
-    init(connection: CallConnection, ssh: SSHConnection) {
-        self.connection = connection
+    /// Of a channel on which the forced command has been asked for.
+    init(_ channel: SSHChannel, ssh: SSHConnection, hello: Hello) {
+        self.channel = channel
         self.ssh = ssh
+        stream = SSHByteStream(channel)
+        connection = CallConnection(stream: stream, hello: hello, side: .caller)
     }
 
-    /// What the agent said of itself.
+    /// What the agent said of itself, once it has greeted.
     package internal(set) var hello: Hello? {
         get { state.withLock(\.hello) }
         set { state.withLock { $0.hello = newValue } }

@@ -31,9 +31,6 @@ package struct Dialer: Sendable {
     private static let connecting = TimeAmount.seconds(10)
     /// The command that the gate on the VPS knows.
     private static let command = "farseed-agent serve"
-    /// Exit status of a shell that finds no such program, or may not run it.
-    private static let notFound: Int32 = 127
-    private static let notExecutable: Int32 = 126
 
     package init(_ configuration: TunnelConfiguration, socks: TorAddress, group: any EventLoopGroup) {
         self.configuration = configuration
@@ -41,7 +38,7 @@ package struct Dialer: Sendable {
         self.group = group
     }
 
-    /// Goes all the way. The connection must be driven by `AgentSession.run()`.
+    /// Goes all the way, the agent's greeting included.
     ///
     /// - Parameter isolation: the SOCKS password. Another one means another circuit; on the control port it finds ours.
     package func dial(
@@ -49,10 +46,22 @@ package struct Dialer: Sendable {
         isolation: String,
         reached: @escaping @Sendable (Stage) -> Void = { _ in }
     ) async throws -> AgentSession {
+        let session = try await ask(address, isolation: isolation, reached: reached)
+        try await session.greeted(within: configuration.timing.greeting)
+        return session
+    }
+
+    /// Goes as far as asking for the agent. Calls may be made at once; whoever calls awaits `greeted` beside them, which
+    /// says why there will be no answer.
+    package func ask(
+        _ address: String,
+        isolation: String,
+        reached: @escaping @Sendable (Stage) -> Void
+    ) async throws -> AgentSession {
         let ssh = try await logIn(address, isolation: isolation, reached: reached)
         do {
             reached(.greeting)
-            return try await greet(ssh)
+            return try await ask(ssh)
         } catch {
             await ssh.close()
             throw error
@@ -167,7 +176,8 @@ package struct Dialer: Sendable {
 
     // MARK: Agent
 
-    private func greet(_ ssh: SSHConnection) async throws -> AgentSession {
+    /// Asks for the agent and waits for nothing: calls may be made at once, and go out with our greeting.
+    private func ask(_ ssh: SSHConnection) async throws -> AgentSession {
         let channel: SSHChannel
         do {
             // Given out before the server has agreed: the greeting goes with the request, which saves a round trip.
@@ -176,73 +186,13 @@ package struct Dialer: Sendable {
             try Task.checkCancellation()
             throw DialFailure(error, at: .greeting)
         }
-        let stream = SSHByteStream(channel)
         let hello = Hello(
             software: configuration.software,
             capabilities: ["exec", "resume", "verbs", "watch"],
             epoch: configuration.epoch
         )
-        let connection = CallConnection(stream: stream, hello: hello, side: .caller)
-        let session = AgentSession(connection: connection, ssh: ssh)
+        let session = AgentSession(channel, ssh: ssh, hello: hello)
         session.start()
-        do {
-            let timeout = Problem(
-                .timedOut,
-                "The agent did not greet in time. The VPS may be overloaded; this is tried again by itself."
-            )
-            session.hello = try await within(configuration.timing.greeting, orThrow: timeout) {
-                try await connection.peerHello()
-            }
-            return session
-        } catch {
-            let failure = await explained(error, stream, channel)
-            await session.end()
-            try Task.checkCancellation()
-            throw failure
-        }
-    }
-
-    /// Why there is no greeting: what the shell or the gate said, and how the command ended.
-    private func explained(_ error: any Error, _ stream: SSHByteStream, _ channel: SSHChannel) async -> DialFailure {
-        guard let error = error as? CallsError, error.code == .notFarseed || error.code == .notGreeted else {
-            return DialFailure(error, at: .greeting)
-        }
-        let exit = try? await within(.seconds(5), orThrow: CancellationError()) {
-            while try await stream.read() != nil {}
-            return try await channel.exit()
-        }
-        let said = neutralised(error.received + stream.complaint)
-        let words = said.isEmpty ? "" : " The VPS said: \(said.hasSuffix(".") ? said : said + ".")"
-        if case .status(let status)? = exit, status == Self.notFound || status == Self.notExecutable {
-            return DialFailure(
-                Problem(
-                    .agentMissing,
-                    "The login works, but the forced command does not start the agent: it is missing or not "
-                        + "executable on the VPS, or the key is not bound to it.\(words) Install farseed-agent there and "
-                        + "check the line in authorized_keys."
-                ),
-                .tellOwner,
-                at: .greeting
-            )
-        }
-        if error.code == .notFarseed {
-            return DialFailure(
-                Problem(
-                    .agentUnexpected,
-                    "Something else than the agent answers on the VPS.\(words) Bind the key to farseed-agent in "
-                        + "authorized_keys, and let the login shell print nothing."
-                ),
-                .tellOwner,
-                at: .greeting
-            )
-        }
-        return DialFailure(
-            Problem(
-                .agentFailed,
-                "The agent on the VPS ended before its greeting.\(words) Run `farseed-agent check` there."
-            ),
-            .backOff,
-            at: .greeting
-        )
+        return session
     }
 }

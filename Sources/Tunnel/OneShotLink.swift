@@ -1,4 +1,4 @@
-/// A session for one command: one attempt after the other, as long as another circuit may do better.
+/// A session for one command: one way after the other, and beside each other, as long as another may do better.
 package import NIOCore
 package import Seedbox
 
@@ -8,7 +8,10 @@ package struct OneShotLink: Sendable {
     private let group: any EventLoopGroup
 
     /// Attempts before the last failure is told.
-    private static let mostAttempts = 3
+    static let mostAttempts = 3
+    /// The first attempt of every command: tor lets it share a circuit with the command before it, which saves the time
+    /// that a circuit takes. The others have one of their own, for that circuit may be the fault.
+    static let sharedCircuit = "commands"
 
     package init(_ configuration: TunnelConfiguration, tor: Tor, group: any EventLoopGroup) {
         self.configuration = configuration
@@ -16,39 +19,114 @@ package struct OneShotLink: Sendable {
         self.group = group
     }
 
-    /// Goes all the way; throws the `Problem` of the last attempt. `progress` is told of each hop.
+    /// Goes as far as asking for the agent; throws the `Problem` of the last attempt. `progress` is told of each hop.
+    ///
+    /// Calls may be made at once and go out with our greeting, which saves a round trip; `greeted` is to be awaited
+    /// beside them.
     package func open(_ progress: @escaping @Sendable (LinkStatus) -> Void) async throws -> AgentSession {
-        try await attempts(progress) { dialer, address, isolation, reached in
-            try await dialer.dial(address, isolation: isolation, reached: reached)
+        try await fastest(progress, discard: { await $0.end() }) { dialer, address, isolation, reached in
+            try await dialer.ask(address, isolation: isolation, reached: reached)
         }
     }
 
-    /// Likewise, to a login that runs commands and not to an agent.
+    /// Waits for the agent's greeting; throws the `Problem` that keeps it away, and has ended the session then.
+    package func greeted(
+        _ session: AgentSession,
+        _ progress: @escaping @Sendable (LinkStatus) -> Void
+    ) async throws {
+        do {
+            try await session.greeted(within: configuration.timing.greeting)
+        } catch let failure as DialFailure {
+            progress(LinkView.status(of: failure.stage, failure: failure, tor: tor.status))
+            throw failure.problem
+        }
+    }
+
+    /// Like `open`, to a login that runs commands and not to an agent.
     package func openAdmin() async throws -> AdminSession {
-        try await attempts({ _ in }) { dialer, address, isolation, reached in
+        try await fastest({ _ in }, discard: { await $0.end() }) { dialer, address, isolation, reached in
             AdminSession(try await dialer.logIn(address, isolation: isolation, reached: reached))
         }
     }
 
-    private func attempts<Success: Sendable>(
+    private enum Outcome<Success: Sendable>: Sendable {
+        case opened(Success)
+        case failed(DialFailure)
+        case cancelled
+        /// The attempt of this number has taken so long that another may be faster.
+        case late(Int)
+    }
+
+    /// The first attempt to succeed. A further one begins when one has failed of its circuit, and when one takes long:
+    /// tor may wait for minutes on a circuit that leads nowhere.
+    func fastest<Success: Sendable>(
         _ progress: @escaping @Sendable (LinkStatus) -> Void,
-        _ dial: (Dialer, String, String, @escaping @Sendable (Dialer.Stage) -> Void) async throws -> Success
+        discard: @escaping @Sendable (Success) async -> Void,
+        _ dial:
+            @escaping @Sendable (Dialer, String, String, @escaping @Sendable (Dialer.Stage) -> Void) async throws ->
+            Success
     ) async throws -> Success {
         let dialer = Dialer(configuration, socks: tor.socks, group: group)
-        var attempt = 0
-        while true {
-            let address = configuration.addresses[attempt % configuration.addresses.count]
-            attempt += 1
-            do {
-                return try await dial(dialer, address, Wall.nonce()) { [tor] stage in
-                    progress(LinkView.status(of: stage, failure: nil, tor: tor.status))
+        return try await withThrowingTaskGroup(of: Outcome<Success>.self) { [self] tasks in
+            var (begun, running, mayBegin) = (0, 0, true)
+            while true {
+                if mayBegin, begun < Self.mostAttempts {
+                    let address = configuration.addresses[begun % configuration.addresses.count]
+                    let isolation = begun == 0 ? Self.sharedCircuit : Wall.nonce()
+                    begun += 1
+                    running += 1
+                    tasks.addTask { [tor] in
+                        do {
+                            return .opened(
+                                try await dial(dialer, address, isolation) { stage in
+                                    progress(LinkView.status(of: stage, failure: nil, tor: tor.status))
+                                }
+                            )
+                        } catch let failure as DialFailure {
+                            return .failed(failure)
+                        } catch {
+                            return .cancelled
+                        }
+                    }
+                    tasks.addTask { [configuration, begun] in
+                        try? await Task.sleep(for: configuration.timing.hedgeAfter)
+                        return .late(begun)
+                    }
                 }
-            } catch let failure as DialFailure {
-                progress(LinkView.status(of: failure.stage, failure: failure, tor: tor.status))
-                let isWorthIt = failure.remedy == .newCircuit || configuration.addresses.count > 1
-                guard isWorthIt, attempt < Self.mostAttempts else { throw failure.problem }
-                try await Task.sleep(for: configuration.timing.spacing)
+                mayBegin = false
+                switch try await tasks.next() ?? .cancelled {
+                case .opened(let success):
+                    try await Self.end(&tasks, discard)
+                    return success
+                case .failed(let failure):
+                    running -= 1
+                    progress(LinkView.status(of: failure.stage, failure: failure, tor: tor.status))
+                    let isWorthIt = failure.remedy == .newCircuit || configuration.addresses.count > 1
+                    let isHopeless = failure.remedy == .tellOwner && !isWorthIt
+                    if isHopeless || running == 0 && !(isWorthIt && begun < Self.mostAttempts) {
+                        try await Self.end(&tasks, discard)
+                        throw failure.problem
+                    }
+                    if isWorthIt, begun < Self.mostAttempts {
+                        try await Task.sleep(for: configuration.timing.spacing)
+                        mayBegin = true
+                    }
+                case .late(let number): mayBegin = number == begun
+                case .cancelled:
+                    running -= 1
+                    try Task.checkCancellation()
+                }
             }
+        }
+    }
+    /// Ends the attempts under way, and what one of them may just have opened.
+    private static func end<Success: Sendable>(
+        _ tasks: inout ThrowingTaskGroup<Outcome<Success>, any Error>,
+        _ discard: @Sendable (Success) async -> Void
+    ) async throws {
+        tasks.cancelAll()
+        while let outcome = try await tasks.next() {
+            if case .opened(let late) = outcome { await discard(late) }
         }
     }
 }

@@ -47,8 +47,20 @@ struct Backend: Sendable {
             await session.end()
             return success
         } catch {
+            let reason = await reason(of: error, session)
             await session.end()
-            throw error
+            throw reason
+        }
+    }
+
+    /// Why a command failed whose session has ended: where no agent has greeted, that is the reason.
+    private static func reason(of error: any Error, _ session: OwnSession) async -> any Error {
+        guard session.connection.isOver, !Task.isCancelled else { return error }
+        do {
+            try await session.greeted()
+            return error
+        } catch {
+            return error
         }
     }
 

@@ -4,7 +4,7 @@ import Logging
 import Seedbox
 
 protocol SessionOpener: Sendable {
-    /// Goes all the way through Tor and SSH to the agent's greeting; throws a `Problem` that names the hop at fault.
+    /// Goes all the way through Tor and SSH, and asks for the agent; throws a `Problem` that names the hop at fault.
     ///
     /// `progress` is told each time a hop's state changes.
     func open(
@@ -17,8 +17,10 @@ protocol SessionOpener: Sendable {
 
 /// A session that a command opened for itself.
 struct OwnSession: Sendable {
-    /// Greeted, and driven by whoever opened it.
+    /// Driven by whoever opened it. What is called before the agent has greeted goes out with our own greeting.
     let connection: CallConnection
+    /// Returns once the agent has greeted; throws the `Problem` that keeps it away, and why calls on it fail.
+    let greeted: @Sendable () async throws -> Void
     /// Ends it and all that was started for it, such as an own tor.
     let end: @Sendable () async -> Void
 }

@@ -15,6 +15,12 @@ enum Examination {
         let session: OwnSession
         do {
             session = try await open { trace.note($0) }
+            do {
+                try await session.greeted()
+            } catch {
+                await session.end()
+                throw error
+            }
         } catch {
             report.reached(trace, arrived: false)
             throw error

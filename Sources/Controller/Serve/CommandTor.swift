@@ -38,15 +38,20 @@ struct CommandTor: Sendable {
         progress: @escaping @Sendable (LinkStatus) -> Void
     ) async throws -> OwnSession {
         let tunnel = TunnelSetup.box(box, configuration, epoch: nil)
-        let session = try await link(tunnel).open(progress)
-        let watching = Task { await session.keepAlive(tunnel.timing) }
-        return OwnSession(connection: session.connection) {
+        let link = link(tunnel)
+        let session = try await link.open(progress)
+        let greeting = Task { try await link.greeted(session, progress) }
+        let watching = Task {
+            if (try? await greeting.value) != nil { await session.keepAlive(tunnel.timing) }
+        }
+        return OwnSession(connection: session.connection, greeted: { try await greeting.value }) {
+            greeting.cancel()
             watching.cancel()
             await session.end()
         }
     }
 
-    /// A login as `user` with the administrator's key, on a circuit of its own.
+    /// A login as `user` with the administrator's key.
     func openAdmin(
         _ box: Configuration.Box,
         of configuration: Configuration,

@@ -14,7 +14,7 @@ private struct OwnSessionOpener: SessionOpener {
         let tor = try await CommandTor.start(configuration, logger: logger)
         do {
             let session = try await tor.open(box, of: configuration, progress: progress)
-            return OwnSession(connection: session.connection) {
+            return OwnSession(connection: session.connection, greeted: session.greeted) {
                 await session.end()
                 await tor.end()
             }

@@ -15,7 +15,9 @@ extension AgentSession {
             "The agent did not greet in time. The VPS may be overloaded; this is tried again by itself."
         )
         do {
-            hello = try await Calls.within(patience, orThrow: timeout) { [connection] in try await connection.peerHello() }
+            hello = try await Calls.within(patience, orThrow: timeout) { [connection] in
+                try await connection.peerHello()
+            }
         } catch {
             let failure = await explained(error)
             await end()

@@ -40,7 +40,8 @@ import Testing
         return OneShotLink(configuration, tor: tor, group: group)
     }
 
-    private func race(_ link: OneShotLink, _ outcome: @escaping @Sendable (Int) async throws -> Int) async throws -> Int {
+    private func race(_ link: OneShotLink, _ outcome: @escaping @Sendable (Int) async throws -> Int) async throws -> Int
+    {
         try await link.fastest(
             { _ in },
             discard: { [log] late in log.discarded.withLock { $0.append(late) } },

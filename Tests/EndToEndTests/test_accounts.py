@@ -147,6 +147,33 @@ def test_other_sessions_stay(served, stranger):
     assert closed(stranger) == [] and stranger.state == "live"
 
 
+def test_the_page_keeps_nothing_after_the_logout(served, stranger, lab):
+    """What a browser keeps is its cookie, which is worth nothing then, and how the table is sorted."""
+    add(served, "ann", "viewer")
+    log_in(stranger, "ann", PASSWORD)
+    stranger.wait_live()
+    wait_for("rows", stranger.hashes)
+    names = [row["name"] for row in lab.box.torrents("name").values() if row["name"].isascii()]
+    assert any(name in stranger.script("return document.documentElement.outerHTML") for name in names)
+    stranger.script("document.querySelector('#logout').click()")
+    wait_for("the page to ask for a login", lambda: stranger.state == "login")
+    wait_for("the rows to go", lambda: not stranger.hashes())
+    html = stranger.script("return document.documentElement.outerHTML")
+    assert not [name for name in names if name in html]
+    kept = stranger.driver.execute_async_script("""
+        const done = arguments[0];
+        (async () => ({
+            local: {...localStorage}, session: {...sessionStorage}, caches: await caches.keys(),
+            databases: await indexedDB.databases(), workers: (await navigator.serviceWorker.getRegistrations()).length,
+        }))().then(done, (error) => done({error: String(error)}));
+    """)
+    assert "error" not in kept, kept
+    assert set(kept["local"]) <= {"farseed.sort", "farseed.box"}, kept
+    assert not [name for name in names if name in str(kept)], kept
+    assert kept["session"] == {} and kept["caches"] == kept["databases"] == [] and kept["workers"] == 0, kept
+    assert [cookie for cookie in stranger.driver.get_cookies() if cookie["name"].endswith("farseed")] == []
+
+
 def test_a_one_time_link(served, chromium):
     add(served, "ann", "viewer")
     result = served.run("user", "login", "ann")

@@ -1,6 +1,7 @@
 """Hostile requests, slow ones and weak handshakes, each test named after the attack that it stops."""
 
 import contextlib
+import re
 import ssl
 import subprocess
 import time
@@ -126,12 +127,12 @@ def test_slow_headers(controller, cookie):
     assert time.monotonic() - began < BODY_WITHIN + LATE
 
 
-def old_tls(port):
-    """Whether a handshake by TLS 1.1 is taken, as OpenSSL's own client tells."""
-    done = subprocess.run(["openssl", "s_client", "-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0", "-connect",
-                           f"127.0.0.1:{port}"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
+def cipher(port, *options):
+    """What a handshake of OpenSSL's own client comes to, as it says itself; `(NONE)` where it is refused."""
+    done = subprocess.run(["openssl", "s_client", *options, "-connect", f"127.0.0.1:{port}"],
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
     assert b"CONNECTED" in done.stdout, done
-    return "refused" if b"protocol version" in done.stderr and b"Cipher is (NONE)" in done.stdout else "taken"
+    return re.search(rb"Cipher is (\S+)", done.stdout)[1].decode()
 
 
 def test_under_tls_the_cookie_is_bound_to_it_and_slow_handshakes_end(tmp_path):
@@ -163,6 +164,12 @@ def test_under_tls_the_cookie_is_bound_to_it_and_slow_handshakes_end(tmp_path):
                 assert connection.ask("GET", "/api/boxes", ("Cookie", planted)).status == 401
                 plain = ("Origin", controller.origin.replace("https:", "http:"))
                 assert connection.ask("POST", "/api/ticket", SAME_SITE, ("Cookie", pair), plain).status == 403
-            assert old_tls(controller.port) == "refused"
+            # Nothing old, and of TLS 1.2 nothing without forward secrecy and authenticated encryption.
+            for options in (["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"], ["-tls1_2", "-cipher", "AES128-GCM-SHA256"],
+                            ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES128-SHA"]):
+                assert cipher(controller.port, *options) == "(NONE)", options
+            assert re.fullmatch("ECDHE-ECDSA-.*(GCM-SHA\\d+|POLY1305)", cipher(controller.port, "-tls1_2", "-cipher", "ALL"))
+            assert cipher(controller.port, "-tls1_3") in ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
+                                                          "TLS_CHACHA20_POLY1305_SHA256")
             for connection in (silent, slow):
                 assert connection.ended(began + HEAD_WITHIN + LATE - time.monotonic()) is not None

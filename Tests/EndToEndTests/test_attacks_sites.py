@@ -97,3 +97,14 @@ def test_clickjacking(controller, cookie):
     page = controller.ask("GET", "/").text
     assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+\s*=|<style|\sstyle\s*=|javascript:|https?://", page), \
         "the page itself has nothing that its policy forbids"
+
+
+def test_the_login_form_lets_managers_of_passwords_do_their_work(controller):
+    page = controller.ask("GET", "/").text
+    field = re.search(r'<input[^>]*name="password"[^>]*>', page)[0]
+    assert 'type="password"' in field and 'autocomplete="current-password"' in field and 'maxlength="256"' in field
+    assert 'autocomplete="username"' in re.search(r'<input[^>]*name="user"[^>]*>', page)[0]
+    # Pasting is only listened to for links and files, and never in a field.
+    for script in re.findall(r'"(/?[\w.]+\.js)"', page) + ["/add.js"]:
+        text = controller.ask("GET", "/" + script.lstrip("/")).text
+        assert "onpaste" not in text and "oncopy" not in text

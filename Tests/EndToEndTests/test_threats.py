@@ -33,6 +33,21 @@ def test_a_test_that_is_named_is_there(name):
         assert re.search(rf"func {function}\(", suite(kind))
 
 
+#: The requirements of ASVS: which, whether they are met, how, and by which test that is shown.
+REQUIREMENTS = re.findall(r"^\| ((?:\d+\.){2}\d[^|]*) \| ([^|]+) \| ([^|]+) \| ([^|]*)\|$", DOCUMENT, re.M)
+
+
+@pytest.mark.parametrize("number, met, how, tests", REQUIREMENTS)
+def test_a_requirement_that_is_met_names_its_test_and_another_says_why(number, met, how, tests):
+    assert "`" in tests if met != "no" else len(how) > 40, (number, met, how)
+
+
+def test_every_chapter_has_its_requirements():
+    chapters = {number.split(".")[0] for number, *_ in REQUIREMENTS}
+    assert len(REQUIREMENTS) > 60 and chapters == {"3", "4", "6", "7", "8", "11", "14"}
+    assert sum(met == "no" for _, met, *_ in REQUIREMENTS) < 10
+
+
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_an_attack_that_is_named_has_tests(attack):
     rows = [row for row in DOCUMENT.splitlines() if row.startswith("| ") and attack in row.split("|")[1]]

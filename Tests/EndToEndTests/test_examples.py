@@ -11,6 +11,8 @@ from lab import curve25519
 
 EXAMPLE = (ROOT / "torrc.example").read_text()
 HOME, VPS, SSHD = re.split(r"^# -{20,} (?:HOME|VPS, part \d).*\n", EXAMPLE, flags=re.M)[1:]
+#: What names commands of Farseed.
+DOCUMENTS = ["README.md", "Deploy/README.md", *sorted(f"Docs/{path.name}" for path in (ROOT / "Docs").glob("*.md"))]
 #: The commands that make a key pair for client authorization, as they stand in the home part.
 KEY_PAIR = re.findall(r"^#     (openssl .*|shred .*?)$", HOME, re.M)
 
@@ -88,24 +90,66 @@ def test_sshd_reads_its_lines(tmp_path):
     assert done.returncode == 0 and not done.stderr, done.stderr
 
 
+def blocks(document, language="sh"):
+    """The code of a document."""
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / document).read_text(), re.S)
+
+
+def test_the_readmes_commands_make_the_key_that_farseed_takes(tmp_path):
+    done = subprocess.run(["bash", "-ec", next(block for block in blocks("README.md") if "genpkey" in block)],
+                          capture_output=True, text=True, timeout=30, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    directory = tmp_path / ".config/farseed"
+    secret = directory / "client-auth"
+    assert os.listdir(directory) == ["client-auth"] and secret.stat().st_mode & 0o777 == 0o600
+    assert curve25519.base32(curve25519.multiply(curve25519.decode(secret.read_text()))) == done.stdout.strip()
+    (tmp_path / "check").mkdir()
+    check_configuration(tmp_path / "check", "README.md", secret.read_bytes())
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_documents_name_commands_and_options_that_there_are(document):
+    """What stands after `farseed` in code, in blocks and within the text."""
+    text = (ROOT / document).read_text()
+    code = "\n".join([*blocks(document), *re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.S))])
+    code = code.replace("sudo -u farseed ", "")
+    told = re.findall(r"(?:^|[ $/(])farseed ([a-z][a-z-]*)((?:[^|;&#\n]|\\\n)*)", code, re.M)
+    for command, rest in told:
+        rest = rest.partition(" -- ")[0]
+        help = subprocess.run([FARSEED, "help", command], capture_output=True, text=True, timeout=30)
+        # It answers for unknown ones too, with its own usage.
+        assert f"USAGE: farseed {command} " in help.stdout, (command, rest)
+        word = re.match(r" ([a-z]+)\b", rest)
+        if word and re.search(rf"^  {word[1]}  ", help.stdout, re.M):
+            help = subprocess.run([FARSEED, "help", command, word[1]], capture_output=True, text=True, timeout=30)
+        for option in re.findall(r"(?<=[ \[])(--?[a-z][a-z-]*)", rest):
+            assert re.search(rf"(?<![\w-]){option}(?![\w-])", help.stdout), (command, option)
+    for block in blocks(document):
+        assert subprocess.run(["bash", "-n"], input=block, text=True, timeout=30).returncode == 0, block
+
+
 @pytest.mark.parametrize("document", ["README.md", "Docs/Operations.md"])
 def test_farseed_reads_the_documents_configuration(tmp_path, document):
     """The first whole one in each; what is left to the reader to fill in is filled in."""
-    blocks = re.findall(r"```toml\n(.*?)```", (ROOT / document).read_text(), re.S)
-    text = next(block for block in blocks if "[box.vps]" in block)
+    check_configuration(tmp_path, document, (curve25519.base32(curve25519.key_pair()[0]) + "\n").encode())
+
+
+def check_configuration(directory, document, secret):
+    """Lets `farseed config check` read a document's configuration with this key for the onion service."""
+    text = next(block for block in blocks(document, "toml") if "[box.vps]" in block)
     told = re.search(r'address = "(\w+\.onion)"', (ROOT / "Docs/Operations.md").read_text())[1]
     text = re.sub(r'"…[^"]*\.onion"', f'"{told}"', text)
     for name in ("farseed_vps", "client-auth", "id_ed25519"):
-        text = re.sub(rf'"(~/\.config/farseed/)?{name}"', f'"{tmp_path / name}"', text)
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True, timeout=30)
+        text = re.sub(rf'"(~/\.config/farseed/)?{name}"', f'"{directory / name}"', text)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", directory / "key"], check=True, timeout=30)
     for name in ("farseed_vps", "id_ed25519"):
-        (tmp_path / name).write_text((tmp_path / "key").read_text())
-        (tmp_path / name).chmod(0o600)
-    (tmp_path / "client-auth").write_text(curve25519.base32(curve25519.key_pair()[0]) + "\n")
-    (tmp_path / "client-auth").chmod(0o600)
-    text = text.replace('"ssh-ed25519 AAAA…"', f'"{" ".join((tmp_path / "key.pub").read_text().split()[:2])}"')
-    file = tmp_path / "farseed.toml"
+        (directory / name).write_text((directory / "key").read_text())
+        (directory / name).chmod(0o600)
+    (directory / "client-auth").write_bytes(secret)
+    (directory / "client-auth").chmod(0o600)
+    text = text.replace('"ssh-ed25519 AAAA…"', f'"{" ".join((directory / "key.pub").read_text().split()[:2])}"')
+    file = directory / "farseed.toml"
     file.write_text(text)
     done = subprocess.run([FARSEED, "config", "check"], capture_output=True, text=True, timeout=30,
-                          env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "FARSEED_CONFIG": str(file)})
+                          env={"PATH": os.environ["PATH"], "HOME": str(directory), "FARSEED_CONFIG": str(file)})
     assert done.returncode == 0, done.stderr

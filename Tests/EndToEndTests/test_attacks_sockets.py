@@ -96,6 +96,16 @@ def test_oversize_websocket_messages(controller, cookie):
     assert alive(controller, cookie)
 
 
+def test_a_large_message_right_after_the_welcome_is_taken(controller, cookie):
+    """The bound of before the welcome holds no longer than it is on its way."""
+    call = json.dumps([CALL, 1, {}, "farseed.boxes", ["x" * 100_000]]).encode()
+    for _ in range(200):
+        with controller.open(origin=controller.origin) as socket:
+            assert socket.join("owner", controller.ticket(cookie, controller.origin))[0] == WELCOME
+            socket.connection.send(frame(TEXT, call))
+            assert socket.receive()[:2] == [RESULT, 1]
+
+
 def test_deeply_nested_websocket_messages(controller, cookie):
     bombs = {
         "open": "[" * (MESSAGE_BYTES - 1), "closed": "[" * 200_000 + "]" * 200_000, "maps": '{"a":' * 100_000,

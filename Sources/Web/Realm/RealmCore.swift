@@ -162,6 +162,8 @@ final class RealmCore {
     private func perform(_ action: RouterAction) {
         switch action {
         case .send(let session, let message):
+            // Its messages may be larger before it can know that they may.
+            if case .welcome = message { onLoop(of: session) { $0.welcomed() } }
             onLoop(of: session) { $0.send(message) }
         case .join(let session, let subscription):
             onTable(of: session) { table, number in table.join(number, subscription) }

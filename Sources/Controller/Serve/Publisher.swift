@@ -80,24 +80,3 @@ extension Torrent {
 extension Position {
     fileprivate var map: [String: Value] { ["epoch": .int(epoch), "seq": .int(seq)] }
 }
-
-/// The web server's view of the mirrors.
-struct MirrorAPI: WebAPI {
-    let mirrors: [BoxMirror]
-
-    func boxes() async throws -> Value { ["boxes": .array(mirrors.map { ["name": .string($0.name)] })] }
-
-    func torrents(of box: String) async throws -> Value? { mirrors.first { $0.name == box }?.view.full }
-
-    func metrics() async -> String {
-        var text = "# HELP farseed_link_live Whether the link to the seedbox is live.\n# TYPE farseed_link_live gauge\n"
-        for mirror in mirrors {
-            text += "farseed_link_live{box=\"\(mirror.name)\"} \(mirror.view.link.state == "live" ? 1 : 0)\n"
-        }
-        text += "# HELP farseed_torrents Torrents known at home.\n# TYPE farseed_torrents gauge\n"
-        for mirror in mirrors {
-            text += "farseed_torrents{box=\"\(mirror.name)\"} \(mirror.view.table.torrents.count)\n"
-        }
-        return text
-    }
-}

@@ -65,7 +65,7 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
             group: group,
             realm: realm,
             logins: logins,
-            api: MirrorAPI(mirrors: mirrors),
+            api: MirrorAPI(mirrors: mirrors, outbox: outbox, started: started),
             logger: logger
         )
     } catch let error as WebError {

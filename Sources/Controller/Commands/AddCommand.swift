@@ -81,7 +81,11 @@ struct AddCommand: AsyncParsableCommand {
                     duplicate = Problem(.duplicate, "\(name) is there already and was left as it is.")
                 }
             }
-            if let duplicate { throw duplicate }
+            guard let duplicate else { return }
+            // Programs have been told already, in the line of the torrent.
+            guard change.json else { throw duplicate }
+            OutputFile.error.print(Failure.line(duplicate))
+            throw ExitCode(duplicate.code.exitCode)
         }
     }
 

@@ -77,7 +77,9 @@ private func withDirectory(_ body: (URL) async throws -> Void) async throws {
         var good = draft
         good.user = "seedbox"
         try good.check(path: "/x")
-        #expect(good.steps(path: "/x").contains { $0.contains("`host-key`") })
+        let steps = good.steps(path: "/x", publicKey: "ssh-ed25519 AAAA farseed-vps")
+        #expect(steps.contains { $0.contains("`host-key`") })
+        #expect(steps.contains { $0.contains("echo ssh-ed25519 AAAA farseed-vps | ~/bin/farseed-agent authorize") })
     }
 
     @Test func `damaged keys are no keys`() {

@@ -114,6 +114,27 @@ def test_a_fresh_installation_serves_and_a_second_run_changes_nothing(account, f
     assert before == (account.keys.stat(), installed.stat(), (account.place / "current").lstat())
 
 
+def test_the_one_command_that_init_tells_lets_its_key_in(account, fresh, lab):
+    written = fresh.directory / "new" / "farseed.toml"
+    told = fresh.run(
+        "init", "--config", str(written), "--address", lab.onion, "--user", lab.user, "--host-key", lab.host_key_line,
+        "--client-auth", lab.client_auth_secret, "--socks", f"unix:{lab.socks_unix}", "--listen", "127.0.0.1:0",
+    )
+    assert told.returncode == 0, told
+    assert fresh.run("list", "--config", str(written)).returncode == LOGIN_REFUSED
+    command, = (line.strip() for line in told.stdout.splitlines() if "authorized_keys" in line)
+    (account.home / "bin").mkdir(exist_ok=True)
+    shutil.copy(AGENT, account.home / "bin" / "farseed-agent")
+    before = account.keys.read_bytes()
+    # Whatever the login shell.
+    for shell in ("bash", "fish"):
+        account.keys.write_bytes(before)
+        done = lab.run_in_namespace([shell, "-c", command], env={"HOME": str(account.home), "PATH": os.environ["PATH"]})
+        assert done.returncode == 0 and not done.stdout, done
+        assert account.keys.read_bytes().startswith(before + b"\n"), "the others' lines stay as they were"
+        assert fresh.run("list", "--config", str(written), "--format", "{hash}").returncode == 0, shell
+
+
 def test_a_terminal_shows_how_far_the_copy_is(account, fresh, lab):
     ours, theirs = os.openpty()
     process = subprocess.Popen(

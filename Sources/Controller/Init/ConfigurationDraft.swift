@@ -54,7 +54,9 @@ struct ConfigurationDraft: Sendable {
     }
 
     /// What is left to do, for the person who ran `init`.
-    func steps(path: String) -> [String] {
+    ///
+    /// - Parameter publicKey: as a line of `authorized_keys`; nothing in it means anything to a shell.
+    func steps(path: String, publicKey: String) -> [String] {
         var steps = ["Wrote \(visible(path)) and the key \(visible(key)).", ""]
         if hostKey == nil {
             steps += [
@@ -68,7 +70,11 @@ struct ConfigurationDraft: Sendable {
         return steps + [
             "install the agent, with a key that may log in there:", "",
             "  farseed deploy-agent --key ~/.ssh/id_ed25519 \(account)", "",
-            "It ends with what `farseed doctor` sees of the whole way. `farseed serve` starts.",
+            "Or without such a key: copy the file `farseed-agent` to the seedbox's ~/bin, and there run", "",
+            // In a shell that is known, and on a line of its own, however the last one ends.
+            "  sh -c \"umask 077; mkdir -p ~/.ssh; { echo; echo \(publicKey) | ~/bin/farseed-agent authorize --role control;"
+                + " } >> ~/.ssh/authorized_keys\"", "",
+            "The first ends with what `farseed doctor` sees of the whole way. `farseed serve` starts.",
         ]
     }
 

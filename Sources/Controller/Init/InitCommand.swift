@@ -71,9 +71,9 @@ struct InitCommand: AsyncParsableCommand {
         try draft.check(path: path)
         try Self.makeDirectory(of: path)
         try Self.makeDirectory(of: keyPath)
-        try KeyFile.ensure(keyPath, comment: "farseed-\(name)")
+        let publicKey = try KeyFile.ensure(keyPath, comment: "farseed-\(name)")
         try Self.write(draft.text, to: path, replacing: force)
-        OutputFile.standard.print(draft.steps(path: path))
+        OutputFile.standard.print(draft.steps(path: path, publicKey: publicKey))
     }
 
     private func target() throws -> String {

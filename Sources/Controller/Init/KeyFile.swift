@@ -12,17 +12,19 @@ enum KeyFile {
     private static let largest = 16_384
 
     /// Makes the key where there is none, for its owner alone; throws where something else is there.
-    static func ensure(_ path: String, comment: String) throws {
+    ///
+    /// Returns its public half as a line of `authorized_keys`.
+    static func ensure(_ path: String, comment: String) throws -> String {
         if access(path, F_OK) == 0 {
             guard let file = FileHandle(forReadingAtPath: path), let data = try file.read(upToCount: largest),
-                publicKey(in: String(decoding: data, as: UTF8.self)) != nil
+                let publicKey = publicKey(in: String(decoding: data, as: UTF8.self))
             else {
                 throw Problem(
                     .secretUnreadable,
                     "\(visible(path)) is there, but is no ed25519 key in OpenSSH's format. Name another with --key."
                 )
             }
-            return
+            return line(publicKey, comment)
         }
         let key = Curve25519.Signing.PrivateKey()
         let text = privateKey(
@@ -34,6 +36,7 @@ enum KeyFile {
         try write(Array(text.utf8), to: path, mode: 0o600)
         let publicLine = line(Array(key.publicKey.rawRepresentation), comment)
         try write(Array((publicLine + "\n").utf8), to: path + ".pub", mode: 0o644)
+        return publicLine
     }
 
     /// PROTOCOL.key of OpenSSH: no cipher, one key, padded to 8 bytes.

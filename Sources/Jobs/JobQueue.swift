@@ -1,6 +1,6 @@
 // Where jobs are kept. Another engine takes SQLite's place by meeting this protocol.
 
-import Seedbox
+package import Seedbox
 
 /// A durable list of jobs: what it has returned from is kept, whatever ends next.
 package protocol JobQueue: Sendable {
@@ -24,6 +24,8 @@ package protocol JobQueue: Sendable {
 
     func job(_ id: Int64) async throws -> Job?
     func job(key: String) async throws -> Job?
+    /// The newest done job that added this torrent, as far as it is kept still.
+    func addition(of hash: InfoHash, to box: String) async throws -> Job?
     /// Without arguments and recipes, which may be large.
     func jobs(_ filter: JobFilter) async throws -> [Job]
 

@@ -1,6 +1,7 @@
 // The outbox's queue in SQLite.
 
-import Seedbox
+import Notation
+package import Seedbox
 package import Store
 
 package struct StoreQueue: JobQueue {
@@ -52,6 +53,15 @@ package struct StoreQueue: JobQueue {
 
     package func job(key: String) async throws -> Job? {
         try await table.row(key: key).map(Job.init)
+    }
+
+    package func addition(of hash: InfoHash, to box: String) async throws -> Job? {
+        let done = JobState.Name.done.rawValue
+        let row = try await table.newest(verb: "torrent.add", box: box, state: done, holding: hash.hex)
+        guard let job = row.map(Job.init), case .done(let result) = job.state, result["hash"]?.string == hash.hex else {
+            return nil
+        }
+        return job
     }
 
     package func jobs(_ filter: JobFilter) async throws -> [Job] {

@@ -122,6 +122,17 @@ package struct JobTable: Sendable {
         try await store.read { try fetch($0, "WHERE key = ?", [key]).first }
     }
 
+    /// The newest row of this verb and state whose outcome holds `text`, as CBOR does: byte by byte.
+    package func newest(verb: String, box: String, state: String, holding text: String) async throws -> JobRow? {
+        try await store.read { database in
+            let clause = """
+                WHERE verb = ? AND box = ? AND state = ? AND instr(outcome, CAST(? AS BLOB)) > 0
+                ORDER BY id DESC LIMIT 1
+                """
+            return try fetch(database, clause, [verb, box, state, text]).first
+        }
+    }
+
     /// Rows without their requests and recipes.
     package func rows(_ filter: JobRowFilter) async throws -> [JobRow] {
         var terms: [String] = []

@@ -96,7 +96,7 @@ private func withOutbox(
         )
         let outbox = Outbox(
             queue: StoreQueue(ledger),
-            executor: AgentExecutor(boxes: [reach]),
+            executor: AgentExecutor(boxes: [reach], queue: StoreQueue(ledger)),
             configuration: OutboxConfiguration(),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         )
@@ -214,6 +214,18 @@ private func withOutbox(
         #expect(recipe?.verb == inverse)
         #expect(recipe?.arguments[name] == value)
         #expect(recipe?.targets == [one])
+    }
+
+    @Test func `a removed torrent comes back by its file where that is kept, else by a link that others can follow`() {
+        var removed = torrent()
+        let link = Undoing.adding(removed, announces: ["https://t.example/a?b"], metainfo: nil)
+        #expect(link?.arguments["magnet"]?.string?.hasSuffix("&tr=https%3A%2F%2Ft%2Eexample%2Fa%3Fb") == true)
+        let file = Undoing.adding(removed, announces: [], metainfo: .bytes([1, 2]))
+        #expect(file?.arguments["metainfo"] == .bytes([1, 2]) && file?.arguments["magnet"] == nil)
+        #expect(file?.arguments["directory"] == link?.arguments["directory"] && file?.targets == [one])
+        removed[.isPrivate] = true
+        #expect(Undoing.adding(removed, announces: ["https://t.example/a?b"], metainfo: nil) == nil)
+        #expect(Undoing.adding(removed, announces: [], metainfo: .bytes([1, 2])) != nil)
     }
 
     @Test(

@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 from conftest import CODES, FARSEED, Page, link_state, wait_for
+from test_kills import metainfo
 
 
 @pytest.fixture
@@ -66,6 +67,24 @@ def test_a_torrent_through_its_life(served, lab, spare):
     assert served.run("undo").returncode == 0
     assert hash in lab.box.torrents()
     assert set(states(served).values()) == {"done"}
+
+
+@pytest.mark.parametrize("size", [200_000, 2_000_000_000])
+def test_what_nobody_else_has_comes_back_by_its_file(served, lab, tmp_path, size):
+    """No peer could give the metadata to a magnet link; the large file does not fit a frame."""
+    metainfo, hash = lab.make_torrent(f"nobody-has-it-{size}.img", size=size, seeded=False)
+    file = tmp_path / "nobody.torrent"
+    file.write_bytes(metainfo)
+    try:
+        assert served.run("add", str(file), "--paused", "--label", "mine").returncode == 0
+        wait_for("it at home", lambda: hash in served.torrents() and served.torrents()[hash]["labels"] == ["mine"])
+        assert served.run("remove", hash).returncode == 0 and hash not in lab.box.torrents()
+        assert served.run("undo").returncode == 0
+        row = torrent(lab, hash, "metadataPercentComplete", "totalSize", "labels")
+        assert (row["metadataPercentComplete"], row["totalSize"], row["labels"]) == (1, size, ["mine"]), row
+    finally:
+        if hash in lab.box.torrents():
+            lab.box.rpc("torrent-remove", {"ids": [hash]})
 
 
 def test_the_next_command_sees_what_the_last_did(served, spare):
@@ -369,6 +388,36 @@ def test_an_ambiguous_name_is_refused_with_the_candidates(served, lab, tmp_path)
         assert refused.returncode == CODES["ambiguous"] and all(hash[:16] in refused.stderr for hash in hashes), refused
     finally:
         lab.box.rpc("torrent-remove", {"ids": hashes})
+
+
+def test_an_ambiguous_prefix_is_refused_with_the_candidates(served, lab, tmp_path):
+    """Two hashes that begin alike, found among some hundreds; a digit more tells them apart."""
+    known = {}
+    for number in range(100_000):
+        data, hash = metainfo(number)
+        prefix = hash[:4]
+        if prefix in known and known[prefix][1][4] != hash[4]:
+            break
+        known.setdefault(prefix, (data, hash))
+    twins = {known[prefix][1]: known[prefix][0], hash: data}
+    file = tmp_path / "twin.torrent"
+    try:
+        for data in twins.values():
+            file.write_bytes(data)
+            assert served.run("add", str(file), "--paused").returncode == 0
+        wait_for("both to be stopped", lambda: {torrent(lab, hash, "status")["status"] for hash in twins} == {0})
+        for words in (["start", prefix], ["show", prefix], ["remove", prefix], ["set", prefix, "--label", "x"],
+                      ["rename", prefix, "other"]):
+            refused = served.run(*words)
+            assert refused.returncode == CODES["ambiguous"], (words, refused)
+            assert all(hash[:16] in refused.stderr for hash in twins), refused
+            assert not refused.stdout and refused.stderr.count("\n") == 1, refused
+        assert {torrent(lab, hash, "status")["status"] for hash in twins} == {0}
+        assert served.run("remove", hash[:5]).returncode == 0
+        assert set(twins) - lab.box.torrents().keys() == {hash}
+        assert served.run("show", prefix).returncode == 0, "alone it is meant"
+    finally:
+        lab.box.rpc("torrent-remove", {"ids": [hash for hash in twins if hash in lab.box.torrents()]})
 
 
 def test_commands_work_without_a_daemon(home, lab, spare):

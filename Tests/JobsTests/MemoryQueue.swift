@@ -80,6 +80,15 @@ final class MemoryQueue: JobQueue {
         state.withLock { $0.jobs.values.first { $0.key == key } }
     }
 
+    func addition(of hash: InfoHash, to box: String) async throws -> Job? {
+        state.withLock { state in
+            state.jobs.values.filter { job in
+                guard case .done(let result) = job.state else { return false }
+                return job.verb == "torrent.add" && job.box == box && result["hash"]?.string == hash.hex
+            }.max { $0.id < $1.id }
+        }
+    }
+
     func jobs(_ filter: JobFilter) async throws -> [Job] {
         listed { job in
             if let box = filter.box, box != job.box { return false }

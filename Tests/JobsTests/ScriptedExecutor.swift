@@ -135,6 +135,9 @@ final class FaultyQueue: JobQueue {
     func job(_ id: Int64) async throws -> Job? { try await queue.job(id) }
     func job(key: String) async throws -> Job? { try await queue.job(key: key) }
     func jobs(_ filter: JobFilter) async throws -> [Job] { try await queue.jobs(filter) }
+    func addition(of hash: InfoHash, to box: String) async throws -> Job? {
+        try await queue.addition(of: hash, to: box)
+    }
     func counts() async throws -> [JobState.Name: Int] { try await queue.counts() }
     func forget(endedBefore time: Int64, keeping: Int) async throws -> Int {
         try await queue.forget(endedBefore: time, keeping: keeping)

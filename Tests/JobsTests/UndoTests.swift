@@ -21,6 +21,43 @@ import Testing
     }
 
     @Test(arguments: Engine.allCases)
+    func `the newest job that added a torrent is found with the file it was given`(engine: Engine) async throws {
+        let scratch = try ScratchState()
+        let queue = try await engine.queue(in: scratch)
+        let executor = ScriptedExecutor { job in
+            guard job.verb == "torrent.add" else { return ["removed": [.string(hash(1).hex)]] }
+            if job.arguments["magnet"] != nil { throw Problem(.duplicate, "There already.") }
+            return ["hash": .string(job.box == "vps" ? hash(1).hex : hash(2).hex), "name": "one"]
+        }
+        let outbox = outbox(queue, executor)
+        try await running(outbox) {
+            for (box, arguments) in [
+                ("vps", ["metainfo": .bytes([1])]), ("vps", ["metainfo": .bytes([2])]),
+                ("other", ["metainfo": .bytes([3])]),
+                ("vps", ["magnet": "magnet:?xt=urn:btih:1"]),
+            ] as [(String, Value)] {
+                let job = try await outbox.submit(
+                    JobRequest(
+                        box: box,
+                        verb: "torrent.add",
+                        arguments: arguments,
+                        targets: [],
+                        who: "ann",
+                        origin: "::1"
+                    )
+                )
+                _ = try await outbox.ended(job.id)
+            }
+            let removal = try await outbox.submit(someRequest(targets: [hash(1)], verb: "torrent.remove"))
+            _ = try await outbox.ended(removal.id)
+        }
+        #expect(try await queue.addition(of: hash(1), to: "vps")?.arguments["metainfo"] == .bytes([2]))
+        #expect(try await queue.addition(of: hash(2), to: "vps") == nil)
+        #expect(try await queue.addition(of: hash(2), to: "other")?.arguments["metainfo"] == .bytes([3]))
+        #expect(try await queue.addition(of: hash(1), to: "other") == nil)
+    }
+
+    @Test(arguments: Engine.allCases)
     func `a removed torrent comes back by its recipe, once`(engine: Engine) async throws {
         let scratch = try ScratchState()
         let queue = try await engine.queue(in: scratch)

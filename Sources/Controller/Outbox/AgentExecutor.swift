@@ -16,6 +16,8 @@ struct AgentExecutor: JobExecutor {
     private static let answer = Duration.seconds(300)
 
     let boxes: [any AgentReach]
+    /// Where the files lie from which torrents were added.
+    let queue: any JobQueue
 
     func whenLive(_ box: String) async throws {
         _ = try await reach(box).connection(within: Self.untilLive)
@@ -69,7 +71,8 @@ struct AgentExecutor: JobExecutor {
             throw Problem(.linkDown, problem.message)
         }
         let announces = (details["trackers"]?.array ?? []).compactMap { $0["announce"]?.string }
-        return Undoing.adding(known[0], announces: announces)
+        let addition = try await queue.addition(of: known[0].hash, to: job.box)
+        return Undoing.adding(known[0], announces: announces, metainfo: addition?.arguments["metainfo"])
     }
 
     private func reach(_ box: String) throws -> any AgentReach {

@@ -76,20 +76,32 @@ enum Undoing {
     }
 
     /// Adds a removed torrent again where its data are; Transmission verifies them.
-    static func adding(_ torrent: Torrent, announces: [String]) -> UndoRecipe? {
+    ///
+    /// By the file that it was once added from, where that is kept; else by a magnet link, which needs a peer that has
+    /// the metadata. The members of a private torrent give them to nobody, so without the file there is no way back.
+    static func adding(_ torrent: Torrent, announces: [String], metainfo: Value?) -> UndoRecipe? {
+        var arguments: [String: Value] = ["paused": .bool(torrent.status == .stopped)]
+        if let metainfo {
+            arguments["metainfo"] = metainfo
+        } else if let magnet = magnet(torrent, announces) {
+            arguments["magnet"] = .string(magnet)
+        } else {
+            return nil
+        }
+        if let directory = torrent[.directory].string { arguments["directory"] = .string(directory) }
+        if let labels = torrent[.labels].array, !labels.isEmpty { arguments["labels"] = .array(labels) }
+        if let priority = torrent[.priority].int, priority != 0 { arguments["priority"] = .int(priority) }
+        return UndoRecipe(verb: "torrent.add", arguments: .map(arguments), targets: [torrent.hash])
+    }
+
+    private static func magnet(_ torrent: Torrent, _ announces: [String]) -> String? {
         // A version 2 hash alone makes no magnet link that every version takes.
-        guard torrent.hash.hex.utf8.count == 40 else { return nil }
+        guard torrent.hash.hex.utf8.count == 40, torrent[.isPrivate].bool != true else { return nil }
         func encoded(_ text: String) -> String {
             text.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
         }
         var magnet = "magnet:?xt=urn:btih:\(torrent.hash.hex)&dn=\(encoded(torrent.name))"
         for announce in announces.prefix(50) { magnet += "&tr=\(encoded(announce))" }
-        var arguments: [String: Value] = [
-            "magnet": .string(magnet), "paused": .bool(torrent.status == .stopped),
-        ]
-        if let directory = torrent[.directory].string { arguments["directory"] = .string(directory) }
-        if let labels = torrent[.labels].array, !labels.isEmpty { arguments["labels"] = .array(labels) }
-        if let priority = torrent[.priority].int, priority != 0 { arguments["priority"] = .int(priority) }
-        return UndoRecipe(verb: "torrent.add", arguments: .map(arguments), targets: [torrent.hash])
+        return magnet
     }
 }

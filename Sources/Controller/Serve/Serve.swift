@@ -53,7 +53,8 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     }
     let mirrors = boxes.map(\.mirror)
     publisher.offer(mirrors)
-    let outbox = Outbox(queue: StoreQueue(ledger), executor: AgentExecutor(boxes: boxes), logger: logger)
+    let queue = StoreQueue(ledger)
+    let outbox = Outbox(queue: queue, executor: AgentExecutor(boxes: boxes, queue: queue), logger: logger)
     let jobs = JobNews(outbox: outbox, realm: realm, audit: audit)
     try await jobs.offer(mirrors.map(\.name))
     DetailDesk(boxes: boxes).offer(to: realm)

@@ -1,6 +1,7 @@
 """The torrent side of the lab: a tracker, the seedbox's transmission-daemon and the ones it trades with."""
 
 import base64
+import concurrent.futures
 import json
 import signal
 import sys
@@ -146,6 +147,8 @@ class Swarm:
                         for name in DAEMONS}
         self.box = self.daemons["box"]
         self.hashes = {}
+        #: Which daemon trades a torrent with the box, by the torrent's name; "seed" those that are made later.
+        self.partners = {}
 
     def start(self, torrents):
         """Starts everything and adds the first `torrents` of the dozen."""
@@ -157,16 +160,29 @@ class Swarm:
             daemon.start()
         chosen = content.DOZEN[:torrents]
         self.say(f"adding {len(chosen)} torrents to the seedbox" if chosen else "leaving the seedbox empty")
+        for number, torrent in enumerate(chosen):
+            self.partners[torrent.name] = "peer" if torrent.state == "seeding" or number % 2 else "seed"
         # First everywhere else, so that the box finds its peers with its first announce.
         made = [(torrent, *self._offer(torrent)) for torrent in chosen]
+        self.hashes = {torrent.name: info_hash for torrent, _, info_hash in made}
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            for done in [pool.submit(self._fill, name, made) for name in ("seed", "peer")]:
+                done.result()
+
+    def _fill(self, partner, made):
+        """Adds to the box what it trades with this daemon."""
         for torrent, data, info_hash in made:
+            if self.partners[torrent.name] != partner:
+                continue
             self._wait_announced(torrent, info_hash)
             self._add(torrent, data)
-            self.hashes[torrent.name] = info_hash
             # One after the other: Transmission drops a peer that comes while it greets another of the same address,
             # and they would try again only after minutes.
             if torrent.state != "paused":
                 self._wait_connected(torrent, info_hash)
+
+    def _partner(self, torrent):
+        return self.daemons[self.partners.get(torrent.name, "seed")]
 
     def _wait_connected(self, torrent, info_hash):
         """Waits until the box trades the torrent with its peer."""
@@ -181,11 +197,10 @@ class Swarm:
     def _offer(self, torrent):
         """Gives a torrent to the daemon that trades it with the box; returns its metainfo and info hash."""
         data, info_hash = content.metainfo(torrent, ANNOUNCE)
-        if torrent.state == "seeding":
-            self.daemons["peer"].add(data)
-        else:
-            content.write_files(torrent, self.daemons["seed"].downloads)
-            self.daemons["seed"].add(data)
+        partner = self._partner(torrent)
+        if torrent.state != "seeding":
+            content.write_files(torrent, partner.downloads)
+        partner.add(data)
         return data, info_hash
 
     def _add(self, torrent, data):
@@ -197,7 +212,7 @@ class Swarm:
 
     def _wait_announced(self, torrent, info_hash):
         """Waits until the daemon that trades the torrent has verified what it has and told the tracker of it."""
-        daemon = self.daemons["peer" if torrent.state == "seeding" else "seed"]
+        daemon = self._partner(torrent)
         arguments = {"ids": [info_hash], "fields": ["status", "trackerStats"]}
 
         def announced():

@@ -86,6 +86,8 @@ SHELLS = {
 def test_each_shell_completes_commands_and_options(shell, tmp_path):
     (tmp_path / "farseed").symlink_to(FARSEED)
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path), "LANG": "C.UTF-8",
+                   # Where fish puts what it else leaves in /tmp.
+                   "XDG_RUNTIME_DIR": str(tmp_path),
                    "TERM": "xterm-256color"}
     command, settings = SHELLS[shell]
     with Terminal(tmp_path, command, environment) as terminal:

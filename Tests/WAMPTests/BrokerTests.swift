@@ -245,10 +245,10 @@ import Testing
         realm.carryOut(realm.router.setPermissions(PermissionTable(), at: realm.now))
         #expect(
             realm.take(told) == [
-                .unsubscribed(request: 0, revoked: ["subscription": .int(topic), "reason": "no longer authorized"]),
+                .unsubscribed(request: 0, revoked: ["subscription": .int(topic), "reason": .string(WAMPReason.notAuthorized)]),
                 .unregistered(
                     request: 0,
-                    revoked: ["registration": .int(procedure), "reason": "no longer authorized"]
+                    revoked: ["registration": .int(procedure), "reason": .string(WAMPReason.notAuthorized)]
                 ),
             ]
         )

@@ -145,11 +145,18 @@ import Testing
         #expect(realm.ask(ann, "wamp.subscription.count_subscribers", [.int(exact)]) == [2])
         #expect(realm.ask(ann, "wamp.subscription.list_subscribers", [.int(prefix)]) == [[.int(ben.value)]])
         #expect(realm.ask(ann, "wamp.subscription.get", [99]) == [.string(WAMPReason.noSuchSubscription)])
+        let removal = [Value.int(exact), .int(ben.value)]
+        #expect(
+            realm.ask(ann, "wamp.subscription.remove_subscriber", removal, kwargs: ["reason": "Enough of it."]) == [
+                .string(WAMPReason.invalidURI)
+            ]
+        )
+        #expect(realm.take(ben) == [])
         #expect(
             realm.ask(
                 ann,
                 "wamp.subscription.remove_subscriber",
-                [.int(exact), .int(ben.value)],
+                removal,
                 kwargs: ["reason": "x"]
             ) == []
         )
@@ -180,7 +187,13 @@ import Testing
         #expect(realm.ask(ann, "wamp.registration.get", [.int(id)]) == [details])
         #expect(realm.ask(ann, "wamp.registration.list_callees", [.int(id)]) == [[.int(ben.value)]])
         #expect(realm.ask(ann, "wamp.registration.count_callees", [.int(id)]) == [1])
-        #expect(realm.ask(ann, "wamp.registration.remove_callee", [.int(id), .int(ben.value)]) == [])
+        let removal = [Value.int(id), .int(ben.value)]
+        #expect(
+            realm.ask(ann, "wamp.registration.remove_callee", removal, kwargs: ["reason": "not a URI"]) == [
+                .string(WAMPReason.invalidURI)
+            ]
+        )
+        #expect(realm.ask(ann, "wamp.registration.remove_callee", removal) == [])
         #expect(realm.take(ben) == [.unregistered(request: 0, revoked: ["registration": .int(id)])])
         #expect(realm.take(ann).map(\.eventArgs) == [[.int(ben.value), .int(id)], [.int(ben.value), .int(id)]])
         #expect(realm.ask(ann, "wamp.registration.get", [.int(id)]) == [.string(WAMPReason.noSuchRegistration)])

@@ -26,7 +26,7 @@ extension Router {
         case "remove_subscriber":
             let id = try subscription(arguments).id
             let session = SessionID(try arguments.id(1, "session"))
-            let reason = try arguments.keywordText("reason")
+            let reason = try reason(arguments)
             guard revoke(session, subscription: id, reason: reason, at: now) else { throw noSuchSubscription }
             return []
         case "get_events": return [.array(try history(arguments, principal))]
@@ -94,7 +94,7 @@ extension Router {
         case "remove_callee":
             let id = try registration(arguments).id
             let session = SessionID(try arguments.id(1, "session"))
-            let reason = try arguments.keywordText("reason")
+            let reason = try reason(arguments)
             guard revoke(session, registration: id, reason: reason, at: now) else { throw noSuchRegistration }
             return []
         default: throw Refusal(WAMPReason.noSuchProcedure, "The router has no such procedure.")

@@ -9,11 +9,11 @@ extension Router {
             guard let principal = principal(of: session) else { continue }
             for id in broker.subscriptions(of: session).sorted()
             where !permissions.allows(.subscribe, broker.subscriptions[id]!.pattern, role: principal.role) {
-                _ = revoke(session, subscription: id, reason: "no longer authorized", at: now)
+                _ = revoke(session, subscription: id, reason: WAMPReason.notAuthorized, at: now)
             }
             for id in dealer.registrations(of: session).sorted()
             where !permissions.allows(.register, dealer.registrations[id]!.pattern, role: principal.role) {
-                _ = revoke(session, registration: id, reason: "no longer authorized", at: now)
+                _ = revoke(session, registration: id, reason: WAMPReason.notAuthorized, at: now)
             }
         }
         return flush()
@@ -100,12 +100,18 @@ extension Router {
     }
 
     private mutating func kill(_ targets: [SessionID], _ arguments: MetaArguments, at now: Moment) throws(Refusal) {
-        let reason = try arguments.keywordText("reason") ?? WAMPReason.killed
+        let reason = try reason(arguments) ?? WAMPReason.killed
         let message = try arguments.keywordText("message")
+        for target in targets { dismiss(target, reason, message, at: now) }
+    }
+
+    /// Why something is taken away; a client may end its session over one that is no URI.
+    func reason(_ arguments: MetaArguments) throws(Refusal) -> String? {
+        guard let reason = try arguments.keywordText("reason") else { return nil }
         guard configuration.uris.allows(reason) else {
             throw Refusal(WAMPReason.invalidURI, "The reason is no valid URI.")
         }
-        for target in targets { dismiss(target, reason, message, at: now) }
+        return reason
     }
 
     func details(of session: SessionID) -> [String: Value] {

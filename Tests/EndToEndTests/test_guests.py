@@ -107,6 +107,27 @@ def test_the_retained_snapshot_and_the_deltas_of_the_guest_s_topic(guests, guest
     assert guests.other not in json.dumps(events)
 
 
+def test_a_wildcard_over_all_boxes_brings_the_guest_its_own(guests, guest, topic):
+    """The state first, then deltas, of the topics that the guest may have and of no other."""
+    # What started and stopped within one look at the seedbox would be no change.
+    wait_for("the torrent to go on", lambda: guests.home.torrents()[guests.mine]["status"] != "stopped")
+    pattern = topic.replace(".vps.", "..")
+    guest.send(SUBSCRIBE, 1, {"match": "wildcard", "get_retained": True}, pattern)
+    assert guest.receive()[:2] == [SUBSCRIBED, 1]
+    first = guest.receive()
+    assert first[0] == EVENT and first[3] == {"retained": True, "topic": topic}, first
+    assert list(first[5]["full"]) == [guests.mine]
+    events = []
+    guests.lab.box.rpc("torrent-stop", {"ids": [guests.other, guests.mine]})
+    try:
+        while not events or guests.mine not in events[-1][5].get("set", {}):
+            events.append(guest.receive())
+    finally:
+        guests.lab.box.rpc("torrent-start", {"ids": [guests.other, guests.mine]})
+    assert {event[3]["topic"] for event in events} == {topic} and guests.other not in json.dumps(events)
+    assert [event[5]["seq"] for event in events] == [first[5]["seq"] + place + 1 for place in range(len(events))]
+
+
 def test_sync_has_the_guest_s_torrents(guests, guest):
     assert list(call(guest, "farseed.vps.sync")[4]["full"]) == [guests.mine]
     # Nobody asks for more by an argument.

@@ -220,6 +220,25 @@ import Testing
         #expect(realm.takeOthers().count == 2)
         realm.send(.unsubscribe(request: 9, subscription: other), from: ann)
         #expect(realm.takeOthers() == [.unwatched(topic: "farseed.vps.torrent.b")])
+        // A wildcard that leaves nothing open below the family names its topic.
+        let wildcard = try realm.subscribe(ann, "farseed..torrent.c", ["match": "wildcard", "get_retained": true])
+        let others = realm.takeOthers()
+        #expect(others.contains(.watched(topic: "farseed.vps.torrent.c")))
+        let states = others.compactMap { action -> [String: Value]? in
+            guard case .sendRetained(ann, "farseed.vps.torrent.c", wildcard, _, let details) = action else {
+                return nil
+            }
+            return details
+        }
+        #expect(states == [["retained": true, "topic": "farseed.vps.torrent.c"]])
+        realm.send(.unsubscribe(request: 10, subscription: wildcard), from: ann)
+        #expect(realm.takeOthers() == [.unwatched(topic: "farseed.vps.torrent.c")])
+        for open in ["farseed.vps.torrent.", "farseed..torrent", "farseed...c.", "far..torrent.c", "...", ""] {
+            let id = try realm.subscribe(ann, open, ["match": "wildcard", "get_retained": true])
+            #expect(realm.takeOthers().filter { if case .sendRetained = $0 { true } else { false } }.isEmpty, "\(open)")
+            realm.send(.unsubscribe(request: 11, subscription: id), from: ann)
+            _ = realm.takeOthers()
+        }
         realm.carryOut(realm.router.withdraw(family, at: realm.now))
         #expect(realm.takeOthers() == [.unwatched(topic: "farseed.vps.torrent.a")])
     }
@@ -245,7 +264,10 @@ import Testing
         realm.carryOut(realm.router.setPermissions(PermissionTable(), at: realm.now))
         #expect(
             realm.take(told) == [
-                .unsubscribed(request: 0, revoked: ["subscription": .int(topic), "reason": .string(WAMPReason.notAuthorized)]),
+                .unsubscribed(
+                    request: 0,
+                    revoked: ["subscription": .int(topic), "reason": .string(WAMPReason.notAuthorized)]
+                ),
                 .unregistered(
                     request: 0,
                     revoked: ["registration": .int(procedure), "reason": .string(WAMPReason.notAuthorized)]

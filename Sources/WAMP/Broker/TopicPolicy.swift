@@ -1,6 +1,7 @@
 /// What the shell declares about topics whose state it makes.
 package struct TopicPolicy: Sendable, Hashable {
-    /// Which topics; a prefix declares a family, whose exact subscriptions are watched one by one.
+    /// Which topics; a prefix declares a family, of which those topics are watched, one by one, that
+    /// a subscription names.
     package var pattern: URIPattern
     /// Whether the shell makes the retained event anew for each subscriber.
     package var isProvided: Bool
@@ -49,7 +50,8 @@ struct TopicPolicies {
     /// The declared topics that a subscription reaches, as far as they can be named.
     func topics(_ pattern: URIPattern) -> [String] {
         if pattern.match == .exact { return policy(pattern.uri) == nil ? [] : [pattern.uri] }
-        return exact.keys.filter { pattern.matches($0) }.sorted()
+        let named = families.compactMap { pattern.topic(in: $0.pattern) }
+        return Set(exact.keys.filter { pattern.matches($0) } + named).sorted()
     }
 
     /// Notes whether a topic is watched; the action where that changes.

@@ -40,6 +40,18 @@ package struct URIPattern: Sendable, Hashable {
         }
     }
 
+    /// The one URI below a prefix that ends with a dot which a wildcard reaches, where it leaves nothing below it open.
+    func topic(in family: URIPattern) -> String? {
+        guard match == .wildcard, family.match == .prefix, family.uri.utf8.last == UInt8(ascii: ".") else { return nil }
+        let fixed = components(family.uri).dropLast()
+        let wanted = components(uri)
+        let rest = wanted.dropFirst(fixed.count)
+        guard !rest.isEmpty, rest.allSatisfy({ !$0.isEmpty }),
+            Self.wildcard(Array(wanted.prefix(fixed.count)), covers: Array(fixed))
+        else { return nil }
+        return family.uri + rest.map { String(Substring($0)) }.joined(separator: ".")
+    }
+
     /// What a wildcard always begins with: all before its first empty component.
     private var fixedStart: Substring.UTF8View {
         let start = components(uri).prefix { !$0.isEmpty }.last?.endIndex ?? uri.utf8.startIndex

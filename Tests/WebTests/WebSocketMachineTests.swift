@@ -99,9 +99,15 @@ private let framing: [Case] =
         ),
         Case("2.4 ping of 125", frame(9, star), [.ping(star)]),
         Case("2.5 ping of 126", frame(9, star + [1]), [.failure(.protocolError)]),
+        Case(
+            "2.5 text, then ping of 126",
+            frame(1, hello) + frame(9, star + [1]),
+            [.text("Hello"), .failure(.protocolError)]
+        ),
         Case("2.7 unsolicited pong", frame(10), [.pong([])]),
         Case("2.8 unsolicited pong with payload", frame(10, hello), [.pong(hello)]),
         Case("2.9 pong, then ping", frame(10, hello) + frame(9, star), [.pong(hello), .ping(star)]),
+        Case("2.9 pings and pongs in turns", frame(9) + frame(10) + frame(9, [1]), [.ping([]), .pong([]), .ping([1])]),
         Case("2.10 ten pings", (0..<10).flatMap { frame(9, [UInt8($0)]) }, (0..<10).map { .ping([UInt8($0)]) }),
     ]
     + (1...7).map { bits in
@@ -127,7 +133,9 @@ private let framing: [Case] =
         Case("length of 2^62", [0x82, 0xFF, 0x40, 0, 0, 0, 0, 0, 0, 0], [.failure(.messageTooBig)]),
     ]
 
-/// Group 5: fragments.
+private let pair = frame(1, [0x41], final: false) + frame(0, [0x42])
+
+/// Group 5: fragments. Group 6.1: empty ones. Group 10: many.
 private let fragments: [Case] = [
     Case("5.1 ping in two", frame(9, [1], final: false) + frame(0, [2]), [.failure(.protocolError)]),
     Case("5.2 pong in two", frame(10, [1], final: false) + frame(0, [2]), [.failure(.protocolError)]),
@@ -139,6 +147,38 @@ private let fragments: [Case] = [
     ),
     Case("5.9 continuation without beginning", frame(0, hello) + frame(1, hello), [.failure(.protocolError)]),
     Case("5.12 unfinished continuation without beginning", frame(0, hello, final: false), [.failure(.protocolError)]),
+    Case(
+        "5.13 unfinished continuation, then text",
+        frame(0, hello, final: false) + frame(1, hello),
+        [.failure(.protocolError)]
+    ),
+    Case(
+        "5.16 a continuation without beginning before each of two",
+        frame(0, hello, final: false) + pair + frame(0, hello, final: false) + pair,
+        [.failure(.protocolError)]
+    ),
+    Case("5.17 finished continuation before a message", frame(0, hello) + pair, [.failure(.protocolError)]),
+    Case("5.15 stray after a message", pair + frame(0, hello), [.text("AB"), .failure(.protocolError)]),
+    Case("5.18 binary inside text", frame(1, [0x41], final: false) + frame(2, [0x42]), [.failure(.protocolError)]),
+    Case(
+        "5.3 pong between",
+        frame(1, [0x41], final: false) + frame(10, [7]) + frame(0, [0x42]),
+        [.pong([7]), .text("AB")]
+    ),
+    Case("one after the other", pair + pair, [.text("AB"), .text("AB")]),
+    Case(
+        "6.2 a character in three fragments",
+        frame(1, [0xE2], final: false) + frame(0, [0x82], final: false) + frame(0, [0xAC]),
+        [.text("€")]
+    ),
+    Case(
+        "10.1 65,536 bytes in fragments of 1,300",
+        (0..<51).flatMap { number in
+            let rest = [UInt8](repeating: 0x2A, count: number == 50 ? 536 : 1_300)
+            return frame(number == 0 ? 1 : 0, rest, final: number == 50)
+        },
+        [.text(String(repeating: "*", count: 65_536))]
+    ),
     Case(
         "5.15 two messages and a stray",
         frame(1, [0x41], final: false) + frame(0, [0x42]) + frame(0, [0x43], final: false),
@@ -170,7 +210,15 @@ private let goodText: [[UInt8]] = [
     [0xF0, 0x90, 0x80, 0x80], [0x7F], [0xDF, 0xBF], [0xEF, 0xBF, 0xBF], [0xED, 0x9F, 0xBF], [0xEE, 0x80, 0x80],
     [0xEF, 0xBF, 0xBD], [0xF4, 0x8F, 0xBF, 0xBF], [0xEF, 0xBF, 0xBE], [0xF0, 0x9F, 0xBF, 0xBE],
     Array("🧅🧄".utf8),
+    Array("\u{FFF9}\u{FFFA}\u{FFFB}\u{FFFC}\u{FFFD}".utf8),
 ]
+
+/// 6.22: what no plane uses is still text.
+private let noncharacters: [[UInt8]] = (UInt32(0)...16).flatMap { plane -> [[UInt8]] in
+    let last: [UInt32] = [0xFFFE, 0xFFFF]
+    return last.compactMap { Unicode.Scalar(plane << 16 | $0) }.map { Array(String($0).utf8) }
+}
+
 private let badText: [[UInt8]] = [
     [0xCE, 0xBA, 0xE1, 0xBD, 0xB9, 0xCF, 0x83, 0xCE, 0xBC, 0xCE, 0xB5, 0xED, 0xA0, 0x80, 0x65],
     [0xF8, 0x88, 0x80, 0x80, 0x80], [0xFC, 0x84, 0x80, 0x80, 0x80, 0x80], [0xF7, 0xBF, 0xBF, 0xBF],
@@ -178,12 +226,28 @@ private let badText: [[UInt8]] = [
     [0xE0, 0x80, 0xAF], [0xE0, 0x9F, 0xBF], [0xF0, 0x80, 0x80, 0xAF], [0xF0, 0x8F, 0xBF, 0xBF], [0xFE], [0xFF],
     [0xED, 0xA0, 0x80], [0xED, 0xBF, 0xBF], [0xED, 0xA0, 0x80, 0xED, 0xB0, 0x80], [0xC2], [0xE1, 0xBD],
     [0xF0, 0x9F, 0x92], [0xE1, 0xBD, 0x41],
+    // 6.12, 6.13: continuations and beginnings alone.
+    [0x80, 0xBF, 0x80, 0xBF, 0x80, 0xBF], [0xE0, 0x20], [0xF0, 0x20], [0xF8, 0x20], [0xFC, 0x20],
+    // 6.14, 6.15: the last byte is missing, in one and in many.
+    [0xE0, 0x80], [0xF0, 0x80, 0x80], [0xDF], [0xEF, 0xBF], [0xF7, 0xBF, 0xBF],
+    [0xC0, 0xE0, 0x80, 0xF0, 0x80, 0x80],
+    // 6.17 to 6.19: more bytes than needed, and the largest such.
+    [0xF8, 0x80, 0x80, 0x80, 0xAF], [0xFC, 0x80, 0x80, 0x80, 0x80, 0xAF], [0xC1, 0xBF],
+    [0xF8, 0x87, 0xBF, 0xBF, 0xBF],
+    [0xFC, 0x83, 0xBF, 0xBF, 0xBF, 0xBF], [0xE0, 0x80, 0x80], [0xF0, 0x80, 0x80, 0x80],
+    // 6.20, 6.21: halves of surrogate pairs, alone and together.
+    [0xED, 0xAD, 0xBF], [0xED, 0xAE, 0x80], [0xED, 0xAF, 0xBF], [0xED, 0xB0, 0x80], [0xED, 0xBE, 0x80],
+    [0xED, 0xAF, 0xBF, 0xED, 0xBF, 0xBF],
 ]
+
+/// 6.13: each beginning of two bytes before a space.
+private let lonely: [[UInt8]] = (UInt8(0xC0)...0xDF).map { [$0, 0x20] }
 
 /// Group 7: closing.
 private let closing: [Case] =
     [
         Case("7.1.1 text, then close", frame(1, hello) + close(1000), [.text("Hello"), .close(1000)]),
+        Case("7.1.2 two closes", close(1000) + close(1000), [.close(1000)]),
         Case("7.1.3 ping after close", close(1000) + frame(9), [.close(1000)]),
         Case("7.1.4 text after close", close(1000) + frame(1, hello), [.close(1000)]),
         Case(
@@ -191,6 +255,12 @@ private let closing: [Case] =
             frame(1, hello, final: false) + close(1000) + frame(0, hello),
             [.close(1000)]
         ),
+        Case(
+            "7.1.6 a long message, close, ping",
+            frame(1, [UInt8](repeating: 0x2A, count: 262_144)) + close(1000) + frame(9),
+            [.text(String(repeating: "*", count: 262_144)), .close(1000)]
+        ),
+        Case("7.3.4 code and reason", close(1000, hello), [.close(1000)]),
         Case("7.3.1 empty", frame(8), [.close(nil)]),
         Case("7.3.2 one byte", frame(8, [3]), [.failure(.protocolError)]),
         Case("7.3.3 code alone", close(1000), [.close(1000)]),
@@ -215,7 +285,7 @@ private let closing: [Case] =
         #expect(run(wanted.bytes, step: 997) == wanted.seen)
     }
 
-    @Test("text of every kind of character comes through, however it is cut", arguments: goodText)
+    @Test("text of every kind of character comes through, however it is cut", arguments: goodText + noncharacters)
     func takesGoodText(_ text: [UInt8]) {
         let wanted = [Seen.text(String(decoding: text, as: UTF8.self))]
         #expect(run(frame(1, text)) == wanted)
@@ -226,7 +296,7 @@ private let closing: [Case] =
         }
     }
 
-    @Test("text that is not UTF-8 ends the connection with 1007", arguments: badText)
+    @Test("text that is not UTF-8 ends the connection with 1007", arguments: badText + lonely)
     func refusesBadText(_ text: [UInt8]) {
         #expect(run(frame(1, text)) == [.failure(.notText)])
         let single = text.enumerated().flatMap { index, byte in

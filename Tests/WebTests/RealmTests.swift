@@ -136,6 +136,71 @@ private final class Counter: Sendable {
         }
     }
 
+    @Test("events that go to the socket at once and what goes through the channel keep their order")
+    func mixedOrder() async throws {
+        try await LiveServer.with {
+            // Everything may wait: this is about order.
+            $0.limits.backlogBytes = 64 << 20
+        } _: { live in
+            let large = Value.string(String(repeating: "z", count: 150_000))
+            live.realm.register("farseed.large") { call in ["number": call.payload.args.first ?? nil, "large": large] }
+            let (asking, other) = (try await TestSocket.session(live), try await TestSocket.session(live))
+            for socket in [asking, other] { _ = try await socket.subscribe("farseed.mixed", id: 1, options: [:]) }
+            for number in 1...200 as ClosedRange<Int64> {
+                live.realm.publish("farseed.mixed", ["number": .int(number), "large": number % 5 == 0 ? large : ""])
+                if number % 4 == 0 { try await asking.send([48, .int(number), [:], "farseed.large", [.int(number)]]) }
+            }
+            for (socket, wanted) in [(asking, 50), (other, 0)] {
+                var (events, answers) = (Int64(0), 0)
+                while events < 200 || answers < wanted {
+                    let message = try #require(try await socket.message()?.array)
+                    if message[0] == 36 {
+                        events += 1
+                        #expect(message[5]["number"] == .int(events))
+                    } else {
+                        answers += 1
+                        #expect(message[0] == 50 && message[1] == message[4]["number"])
+                    }
+                }
+                socket.close()
+            }
+        }
+    }
+
+    @Test("a connection that takes the place of one that closed gets nothing of its events")
+    func reusedDescriptor() async throws {
+        try await LiveServer.with { live in
+            let watcher = try await TestSocket.session(live)
+            _ = try await watcher.subscribe("farseed.fast", id: 1, options: [:])
+            var published: Int64 = 0
+            func publish() {
+                published += 1
+                live.realm.publish("farseed.fast", ["number": .int(published)])
+            }
+            for round in 0..<40 {
+                let leaving = try await TestSocket.session(live)
+                _ = try await leaving.subscribe("farseed.fast", id: 1, options: [:])
+                for _ in 0..<3 { publish() }
+                #expect(try await leaving.message()?.array?[5]["number"] == .int(published - 2))
+                // By a close frame, or without a word.
+                if round % 2 == 0 { try await leaving.client.send(clientFrame(8, [0x03, 0xE8])) }
+                leaving.close()
+                var answers: [Int] = []
+                for _ in 0..<4 {
+                    publish()
+                    // It would find a frame before the status line.
+                    answers.append(try await live.request("GET", "/healthz").status)
+                    publish()
+                }
+                #expect(answers == [200, 200, 200, 200])
+            }
+            for wanted in 1...published {
+                #expect(try await watcher.message()?.array?[5]["number"] == .int(wanted))
+            }
+            watcher.close()
+        }
+    }
+
     @Test("logging out ends every socket of the login within a second, and of no other")
     func logout() async throws {
         try await LiveServer.with { live in

@@ -17,6 +17,9 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     var logger = Logger(label: "farseed")
     logger.logLevel = verbose ? .debug : .info
     let group = MultiThreadedEventLoopGroup.singleton
+    // The page's websockets have loops of their own, so that an event to thousands keeps no link waiting. Half as many as
+    // cores: half of what sending costs is the kernel's, which does it where it likes.
+    let webLoops = MultiThreadedEventLoopGroup(numberOfThreads: max(1, System.coreCount / 2))
 
     try StateDirectory.prepare(configuration.stateDirectory)
     let lock = try StateLock(path: configuration.stateDirectory + "/farseed.lock")
@@ -31,7 +34,7 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     var server = configuration.web.server
     server.metricsToken = try configuration.web.metricsTokenFile.map { try SecretFile.read($0) }
     let realm = Realm(
-        group: group,
+        group: webLoops,
         logins: logins,
         workers: workers,
         permissions: Realm.permissions(showing: configuration.ingest?.topics ?? []),
@@ -63,7 +66,7 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     do {
         web = try WebServer(
             configuration: server,
-            group: group,
+            group: webLoops,
             realm: realm,
             logins: logins,
             api: MirrorAPI(mirrors: mirrors, outbox: outbox, started: started),
@@ -100,6 +103,7 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
         throw error.problem
     }
     try ledger.close()
+    try await webLoops.shutdownGracefully()
 }
 
 /// Prints the page's address with its one-time login once the server listens.

@@ -22,6 +22,8 @@ final class RealmSocket: WebSocketUser {
     private let limits: WebConfiguration.Limits
 
     private(set) var socket: WebSocketHandler?
+    /// Where it stands in its loop's table.
+    var place = 0
     /// Subscriptions that it takes part in.
     var subscriptions: Set<Int64> = []
 
@@ -82,6 +84,12 @@ final class RealmSocket: WebSocketUser {
             result = .failure(error)
         }
         realm.received(result, number: number)
+    }
+
+    func directChanged(_ descriptor: NIOBSDSocket.Handle?) {
+        // What a client of WAMP v1 gets is written for it alone.
+        guard case .current(let serializer) = dialect else { return }
+        table.directChanged(self, descriptor, serializer)
     }
 
     func closed() {

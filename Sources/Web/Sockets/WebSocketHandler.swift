@@ -7,6 +7,9 @@ protocol WebSocketUser: AnyObject {
     func opened(_ socket: WebSocketHandler)
     func received(_ opcode: WebSocketOpcode, _ message: ByteBuffer)
     func becameWritable()
+    /// The socket's descriptor as long as nothing waits in the channel, else nil: a whole frame may be written to it
+    /// at once then. What is left of one goes to `sendRest`.
+    func directChanged(_ descriptor: NIOBSDSocket.Handle?)
     /// The last call; the socket is gone.
     func closed()
 }
@@ -42,16 +45,24 @@ final class WebSocketHandler: ChannelDuplexHandler {
     private var isReadHeld = false
     /// Whether bytes given to the channel become the socket's as they are, without TLS.
     private let isPlain: Bool
-    /// The socket itself, for `deliver`; nil under TLS. Good as long as the channel is active.
+    /// The socket itself; nil under TLS. Good as long as the channel is active.
     private var descriptor: NIOBSDSocket.Handle?
-    /// False where nothing waits in the channel; true where that is not known.
-    private var mayWait = true
+    /// The same, while the websocket is open and nothing waits in the channel; nil also where that is not known. It is
+    /// taken back before anything is given to the channel and before the channel is closed. Where the channel closes
+    /// by itself, after the peer's end or a fault, it tells `channelInactive` before it runs anything else of ours; so
+    /// whoever has this on the event loop never has another connection's.
+    private var direct: NIOBSDSocket.Handle? {
+        didSet { if direct != oldValue { user.directChanged(direct) } }
+    }
 
     init(maximumMessage: Int, isPlain: Bool, user: any WebSocketUser) {
         machine = WebSocketMachine(maximumMessage: maximumMessage)
         self.isPlain = isPlain
         self.user = user
     }
+
+    /// False from `close` on, or since the peer has closed.
+    var isOpen: Bool { if case .open = state { true } else { false } }
 
     /// False while more is queued than the channel's high-water mark.
     var isWritable: Bool { context?.channel.isWritable ?? false }
@@ -71,37 +82,40 @@ final class WebSocketHandler: ChannelDuplexHandler {
     /// Sends a complete frame. After `close` nothing is sent any more.
     func send(_ frame: ByteBuffer) {
         guard case .open = state, let context else { return }
-        mayWait = true
+        direct = nil
         context.writeAndFlush(wrapOutboundOut(frame), promise: nil)
     }
 
-    /// Sends a complete frame that many get. Where nothing waits before it, it goes to the socket by one system call:
-    /// for an event to thousands the channel's way, made for any handlers and buffers, would cost as much again.
+    /// Sends a complete frame that many get, and looks whether the next may be written at once.
     func deliver(_ frame: ByteBuffer) {
         guard case .open = state, let context else { return }
-        guard let descriptor, context.channel.isActive, !isAnythingQueued() else {
+        guard let descriptor, context.channel.isActive, queuedBytes == 0 else {
             send(frame)
             return
         }
-        let sent = frame.withUnsafeReadableBytes {
-            Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
-        }
-        guard sent < frame.readableBytes else { return }
-        // The rest is the channel's, which waits for room. After a fault it gets all, meets the fault too, and closes.
+        direct = descriptor
+        let sent = frame.withUnsafeReadableBytes { Self.write($0, to: descriptor) }
+        if sent < frame.readableBytes { sendRest(of: frame, after: sent) }
+    }
+
+    /// Writes a frame that many get to a socket of `directChanged` by one system call: for an event to thousands the
+    /// channel's way, made for any handlers and buffers, would cost as much again. Gives the bytes taken, or -1.
+    static func write(_ frame: UnsafeRawBufferPointer, to descriptor: NIOBSDSocket.Handle) -> Int {
+        Glibc.send(descriptor, frame.baseAddress, frame.count, Int32(MSG_NOSIGNAL))
+    }
+
+    /// What `write` did not take is the channel's, which waits for room. After a fault it gets all, meets the fault
+    /// too, and closes.
+    func sendRest(of frame: ByteBuffer, after sent: Int) {
         var rest = frame
         rest.moveReaderIndex(forwardBy: max(0, sent))
         send(rest)
     }
 
-    /// Whether what is sent now must wait behind something in the channel.
-    private func isAnythingQueued() -> Bool {
-        if mayWait { mayWait = queuedBytes > 0 }
-        return mayWait
-    }
-
     /// Says why and ends the connection once the peer has answered, or after a few seconds.
     func close(_ code: UInt16, _ reason: String = "") {
         guard case .open = state, let context else { return }
+        direct = nil
         context.writeAndFlush(wrapOutboundOut(WebSocketFrame.close(code, reason)), promise: nil)
         let deadline = context.eventLoop.assumeIsolated().scheduleTask(in: Self.closeWithin) { [weak self] in
             guard let self else { return }
@@ -118,7 +132,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
     func closeAtOnce(_ code: WebSocketCloseCode, _ reason: String) -> EventLoopFuture<Void>? {
         guard let context else { return nil }
         send(WebSocketFrame.close(code.rawValue, reason))
-        context.close(promise: nil)
+        end(context)
         return context.channel.closeFuture
     }
 
@@ -147,15 +161,21 @@ final class WebSocketHandler: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        context.close(promise: nil)
+        end(context)
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         switch event {
         case is ChannelShouldQuiesceEvent: close(.goingAway, "The server is stopping; come back.")
-        case ChannelEvent.inputClosed: context.close(promise: nil)
+        case ChannelEvent.inputClosed: end(context)
         default: break
         }
+    }
+
+    /// Whoever closes the channel; our own closing takes `direct` back first.
+    func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        direct = nil
+        context.close(mode: mode, promise: promise)
     }
 
     func read(context: ChannelHandlerContext) {
@@ -196,29 +216,34 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
     // MARK: Ends
 
-    private var isClosing: Bool {
-        if case .open = state { false } else { true }
-    }
+    private var isClosing: Bool { !isOpen }
 
     /// The peer's close: echoed where it came first; then the server closes the connection (RFC 6455, 7.1.1).
     private func closeReceived(_ code: UInt16?, _ context: ChannelHandlerContext) {
         switch state {
         case .open:
             let echo = code.map { WebSocketFrame.close($0) } ?? WebSocketFrame.encode(.close, [])
+            direct = nil
             context.writeAndFlush(wrapOutboundOut(echo), promise: nil)
         case .closing(let deadline): deadline.cancel()
         case .closed: return
         }
         state = .closed
+        end(context)
+    }
+
+    private func end(_ context: ChannelHandlerContext) {
+        direct = nil
         context.close(promise: nil)
     }
 
     private func drop() {
-        context?.close(promise: nil)
+        if let context { end(context) }
     }
 
     private func finish() {
         guard context != nil else { return }
+        direct = nil
         context = nil
         descriptor = nil
         if case .closing(let deadline) = state { deadline.cancel() }
@@ -233,7 +258,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
             guard let self, let context = self.context else { return }
             let silence = NIODeadline.now() - heardAt
             if silence >= Self.goneAfter {
-                context.close(promise: nil)
+                end(context)
                 return
             }
             if silence >= Self.pingAfter, context.channel.isWritable {

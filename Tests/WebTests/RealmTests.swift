@@ -110,8 +110,50 @@ private final class Counter: Sendable {
                 last = seq
             }
             #expect(states >= 1)
+            let slowReaders = live.realm.census.slowReaders
+            #expect(slowReaders.conflated >= 1 && slowReaders.closed == 0)
             live.realm.publish(Self.topic, counter.step())
             #expect(try await slow.message()?.array?[5]["seq"] == 401)
+            slow.close()
+            quick.close()
+        }
+    }
+
+    @Test("a slow reader of a pattern gets the newest state of each topic that it missed")
+    func slowPatternReader() async throws {
+        try await LiveServer.with { live in
+            let topics = ["farseed.vps.torrents", "farseed.nas.torrents", "farseed.den.torrents"]
+            let counters = Dictionary(uniqueKeysWithValues: topics.map { ($0, Counter()) })
+            for topic in topics { live.realm.retain(topic) { counters[$0]?.full } }
+            let (slow, quick) = (try await TestSocket.session(live), try await TestSocket.session(live))
+            for socket in [slow, quick] {
+                _ = try await socket.subscribe("farseed..torrents", id: 1, options: ["match": "wildcard"])
+            }
+            try await slow.client.setReading(false)
+            for _ in 1...150 {
+                for topic in topics {
+                    live.realm.publish(topic, counters[topic]!.step(100_000))
+                    #expect(try await quick.message()?.array?[3]["topic"] == .string(topic))
+                }
+            }
+            try await slow.client.setReading(true)
+            var last: [String: Int64] = [:]
+            var states: Set<String> = []
+            while last.count < topics.count || last.values.contains(where: { $0 < 150 }) {
+                let event = try #require(try await slow.message()?.array)
+                let topic = try #require(event[3]["topic"]?.string)
+                let seq = try #require(event[5]["seq"]?.int)
+                if event[5]["full"] != nil {
+                    states.insert(topic)
+                    #expect(event[3]["retained"] == true && seq >= last[topic, default: 0])
+                } else {
+                    #expect(seq == last[topic, default: 0] + 1)
+                }
+                last[topic] = seq
+            }
+            #expect(states == Set(topics))
+            let slowReaders = live.realm.census.slowReaders
+            #expect(slowReaders.conflated >= 1 && slowReaders.closed == 0)
             slow.close()
             quick.close()
         }
@@ -133,6 +175,43 @@ private final class Counter: Sendable {
             try await socket.client.setReading(true)
             let code = try await socket.closeCode()
             #expect(code == 1013 || code == nil)
+            #expect(live.realm.census.slowReaders == Census.SlowReaders(conflated: 0, closed: 1))
+        }
+    }
+
+    @Test("a subscriber that reads nothing for too long is sent away; the others notice nothing")
+    func silentReader() async throws {
+        try await LiveServer.with {
+            $0.limits.backlogWithin = 600
+            $0.metricsToken = "metrics"
+        } _: { live in
+            let counter = Counter()
+            live.realm.retain(Self.topic) { _ in counter.full }
+            let silent = try await TestSocket.session(live)
+            let quick = try await TestSocket.session(live)
+            for socket in [silent, quick] {
+                _ = try await socket.subscribe(Self.topic, id: 1)
+                _ = try await socket.message()
+            }
+            try await silent.client.setReading(false)
+            var wanted: Int64 = 0
+            while live.realm.census.slowReaders.closed == 0 {
+                wanted += 1
+                try #require(wanted < 5_000, "it is still waited for")
+                live.realm.publish(Self.topic, counter.step(100_000))
+                #expect(try await quick.message()?.array?[5]["seq"]?.int == wanted)
+            }
+            // What was on the way comes first, then why it ends.
+            try await silent.client.setReading(true)
+            #expect(try await silent.closeCode() == 1013)
+            live.realm.publish(Self.topic, counter.step())
+            #expect(try await quick.message()?.array?[5]["seq"]?.int == wanted + 1)
+            let metrics = try await live.request("GET", "/metrics", [("authorization", "Bearer metrics")]).body
+            let conflated = live.realm.census.slowReaders.conflated
+            #expect(conflated >= 1)
+            #expect(metrics.contains("\nfarseed_web_slow_readers_total{outcome=\"conflated\"} \(conflated)\n"))
+            #expect(metrics.contains("\nfarseed_web_slow_readers_total{outcome=\"closed\"} 1\n"))
+            quick.close()
         }
     }
 
@@ -164,6 +243,7 @@ private final class Counter: Sendable {
                 }
                 socket.close()
             }
+            #expect(live.realm.census.slowReaders == Census.SlowReaders())
         }
     }
 

@@ -5,13 +5,13 @@ import WAMP
 
 /// Confined to its event loop.
 final class RealmSocket: WebSocketUser {
-    /// How often a reader that does not keep up is looked at.
-    private static let lookEvery = TimeAmount.seconds(5)
+    /// How often a reader that does not keep up is looked at within the time that it may read nothing.
+    private static let looks: Int64 = 6
 
-    /// A subscription whose events were left out; its newest state is sent instead once there is room.
-    private struct Stale {
+    /// A topic of a subscription whose events were left out; its newest state is sent instead once there is room.
+    private struct Stale: Hashable {
+        var subscription: Int64
         var topic: String
-        var details: [String: Value]
     }
 
     let number: Int
@@ -35,7 +35,8 @@ final class RealmSocket: WebSocketUser {
     private var rate: RateLimit
     /// Bytes written since the reader stopped keeping up.
     private var overflow = 0
-    private var stale: [Int64: Stale] = [:]
+    /// With the details of what was left out.
+    private var stale: [Stale: [String: Value]] = [:]
     private var watch: Scheduled<Void>?
     /// What was queued when last looked at, and since when it has not become less.
     private var lastQueued = Int.max
@@ -138,7 +139,7 @@ final class RealmSocket: WebSocketUser {
             deliverTranslated(frames.message, delivery, socket)
             return
         }
-        if delivery.isConflatable, !stale.isEmpty, stale[delivery.subscription] != nil { return }
+        if delivery.isConflatable, isStale(delivery) { return }
         let frame = frames[serializer]
         if socket.isWritable {
             socket.deliver(frame)
@@ -148,18 +149,16 @@ final class RealmSocket: WebSocketUser {
             fellBehind(by: frame.readableBytes)
             socket.send(frame)
         } else {
-            fellBehind(by: 0)
-            stale[delivery.subscription] = Stale(topic: delivery.topic, details: delivery.details)
+            leaveOut(delivery)
         }
     }
 
     /// As `deliver`, for a client whose events are written for it alone.
     private func deliverTranslated(_ message: Message, _ delivery: RealmLoop.Event, _ socket: WebSocketHandler) {
         if delivery.isConflatable {
-            guard stale[delivery.subscription] == nil else { return }
+            guard !isStale(delivery) else { return }
             guard socket.isWritable else {
-                fellBehind(by: 0)
-                stale[delivery.subscription] = Stale(topic: delivery.topic, details: delivery.details)
+                leaveOut(delivery)
                 return
             }
         }
@@ -170,11 +169,11 @@ final class RealmSocket: WebSocketUser {
     func sendState(topic: String, subscription: Int64, publication: Int64, details: [String: Value]) {
         guard let socket else { return }
         guard socket.isWritable else {
-            stale[subscription] = Stale(topic: topic, details: details)
+            stale[Stale(subscription: subscription, topic: topic)] = details
             fellBehind(by: 0)
             return
         }
-        stale[subscription] = nil
+        stale[Stale(subscription: subscription, topic: topic)] = nil
         guard let state = realm.state(of: topic) else { return }
         var details = details
         details["retained"] = true
@@ -189,7 +188,7 @@ final class RealmSocket: WebSocketUser {
 
     func left(_ subscription: Int64) {
         subscriptions.remove(subscription)
-        stale[subscription] = nil
+        stale = stale.filter { $0.key.subscription != subscription }
     }
 
     func becameWritable() {
@@ -197,29 +196,43 @@ final class RealmSocket: WebSocketUser {
         watch = nil
         overflow = 0
         // One state may fill the buffer again; the others then wait for the next turn.
-        for (subscription, entry) in stale.sorted(by: { $0.key < $1.key }) {
+        for (missed, details) in stale.sorted(by: {
+            ($0.key.subscription, $0.key.topic) < ($1.key.subscription, $1.key.topic)
+        }) {
             guard socket?.isWritable == true else { break }
             sendState(
-                topic: entry.topic,
-                subscription: subscription,
+                topic: missed.topic,
+                subscription: missed.subscription,
                 publication: Realm.newPublication(),
-                details: entry.details
+                details: details
             )
         }
     }
 
     // MARK: Slow readers
 
+    /// The newest state will be sent instead.
+    private func leaveOut(_ event: RealmLoop.Event) {
+        fellBehind(by: 0)
+        if stale.isEmpty { realm.census.slowReaderConflated() }
+        stale[Stale(subscription: event.subscription, topic: event.topic)] = event.details
+    }
+
+    private func isStale(_ event: RealmLoop.Event) -> Bool {
+        !stale.isEmpty && stale[Stale(subscription: event.subscription, topic: event.topic)] != nil
+    }
+
     private func fellBehind(by bytes: Int) {
         overflow += bytes
         guard watch == nil else { return }
         lastQueued = .max
         stuckSince = .now()
-        look(after: Self.lookEvery)
+        look()
     }
 
     /// A reader that takes nothing at all for a while is sent away; one that is only slow is not.
-    private func look(after delay: TimeAmount) {
+    private func look() {
+        let delay = TimeAmount.milliseconds(limits.backlogWithin / Self.looks)
         watch = table.loop.assumeIsolated().scheduleTask(in: delay) { [weak self] in
             guard let self, let socket else { return }
             let queued = socket.queuedBytes
@@ -228,14 +241,16 @@ final class RealmSocket: WebSocketUser {
             if NIODeadline.now() - stuckSince >= .milliseconds(limits.backlogWithin) {
                 tooSlow()
             } else {
-                look(after: Self.lookEvery)
+                look()
             }
         }
     }
 
     private func tooSlow() {
         stale = [:]
-        socket?.close(.tryAgainLater, "You read too slowly. Come back.")
+        guard let socket, socket.isOpen else { return }
+        realm.census.slowReaderClosed()
+        socket.close(.tryAgainLater, "You read too slowly. Come back.")
     }
 }
 

@@ -8,6 +8,15 @@ final class Census: Sendable {
         var byAddress: [String: Int] = [:]
         var greeting = 0
         var byUser: [String: Int] = [:]
+        var slowReaders = SlowReaders()
+    }
+
+    /// How often readers did not keep up, since the start.
+    struct SlowReaders: Equatable {
+        /// Events were left out and the newest state sent instead.
+        var conflated = 0
+        /// The reader was sent away.
+        var closed = 0
     }
 
     private let limits: WebConfiguration.Limits
@@ -70,6 +79,16 @@ final class Census: Sendable {
     func socketClosed(_ user: String) {
         state.withLock { Self.decrement(&$0.byUser, user) }
     }
+
+    func slowReaderConflated() {
+        state.withLock { $0.slowReaders.conflated += 1 }
+    }
+
+    func slowReaderClosed() {
+        state.withLock { $0.slowReaders.closed += 1 }
+    }
+
+    var slowReaders: SlowReaders { state.withLock { $0.slowReaders } }
 
     /// Connections, websockets not yet welcomed, and websockets in use.
     var counts: (connections: Int, greeting: Int, sockets: Int) {

@@ -270,7 +270,7 @@ struct Routes: HTTPResponder {
     }
 
     private func metrics() async -> String {
-        let counts = census.counts
+        let (counts, slow) = (census.counts, census.slowReaders)
         let own = """
             # HELP farseed_web_connections Connections of browsers and scripts.
             # TYPE farseed_web_connections gauge
@@ -279,6 +279,10 @@ struct Routes: HTTPResponder {
             # TYPE farseed_web_sockets gauge
             farseed_web_sockets{state="greeting"} \(counts.greeting)
             farseed_web_sockets{state="welcome"} \(counts.sockets)
+            # HELP farseed_web_slow_readers_total Websockets that did not keep up, by what became of them.
+            # TYPE farseed_web_slow_readers_total counter
+            farseed_web_slow_readers_total{outcome="conflated"} \(slow.conflated)
+            farseed_web_slow_readers_total{outcome="closed"} \(slow.closed)
 
             """
         return own + (await api.metrics())

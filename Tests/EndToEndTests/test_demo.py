@@ -1,17 +1,20 @@
 """The demo does what the README says, and leaves nothing outside of the clone, however and whenever it ends."""
 
+import pathlib
 import re
 import signal
 
 import pytest
 
-from conftest import AGENT, FARSEED, ROOT
+from conftest import AGENT, FARSEED, ROOT, get
 from outside import Outside
 
 #: A program that never ends and can be seen to run.
 STUCK = "#!/bin/sh\ntouch $TMPDIR/stuck\nsleep 600\n"
 #: Extra milliseconds on each Tor link; a round trip to an onion service and back crosses fourteen.
 DELAY = 20
+#: A user id that no account has.
+USER = 54321
 
 
 @pytest.fixture
@@ -39,12 +42,27 @@ def test_the_check_sees_torrents_move_over_slow_links_and_leaves_nothing(outside
     outside.assert_clean()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_however_it_ends_nothing_stays(outside, programs, number):
+def test_killed_while_it_runs_nothing_stays(outside, programs):
     outside.start("Scripts/demo", *programs).wait_said("#login=", 120)
     assert len(outside.processes()) > 10
-    outside.interrupt(number)
+    outside.interrupt(signal.SIGKILL)
     outside.assert_clean()
+
+
+def test_who_is_not_root_sees_it_too_and_ends_it_by_ctrl_c(tmp_path):
+    """A user of the machine as there are many; here it gets one that it does not have."""
+    outside = Outside(tmp_path / "outside", user=USER)
+    programs = ["--farseed", outside.copy(FARSEED), "--agent", outside.copy(AGENT)]
+    accounts = pathlib.Path("/etc/passwd").read_text() + f"newcomer:x:{USER}:{USER}::/tmp/home:/bin/bash\n"
+    (outside.directory / "passwd").write_text(accounts)
+    try:
+        outside.start("Scripts/demo", *programs, setup="mount --bind /tmp/passwd /etc/passwd").wait_said("#login=", 120)
+        port = re.search(r"http://127\.0\.0\.1:(\d+)/", outside.text())[1]
+        assert b"Farseed" in get(f"http://127.0.0.1:{port}/")[1]
+        assert outside.interrupt() in (130, 143), outside.text()
+        outside.assert_clean()
+    finally:
+        outside.end()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -24,6 +24,8 @@ PYTHON = Path(__file__).resolve().parents[2] / ".build" / "python"
 #: What pip has fetched.
 PIP_CACHE = PYTHON.parent / "cache" / "pip"
 
+#: What asks a script to end.
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Exit status of a script that had to stop because packages are missing.
 MISSING = 3
 
@@ -148,9 +150,16 @@ def _run(argv):
         raise
 
 
+def stop(number, _):
+    """Ends the program in order, once."""
+    for other in STOPS:
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    for asked in STOPS:
+        signal.signal(asked, stop)
     ensure([package for group in sys.argv[1:] for package in GROUPS[group]])
     ensure_pypi([package for group in sys.argv[1:] for package in PYPI.get(group, [])])
     if "test" in sys.argv[1:]:

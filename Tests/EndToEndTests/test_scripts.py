@@ -114,6 +114,24 @@ def test_who_may_installs_what_is_missing_and_starts_no_service(tmp_path, user):
     assert ("sudo here: -n env DEBIAN_FRONTEND" in outside.text()) == bool(user), outside.text()
 
 
+@pytest.mark.parametrize("script", [["Scripts/need", "lab"], ["Scripts/demo", "--no-build"]])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_installation_that_is_interrupted_ends_in_order(outside, script, number):
+    """apt-get is asked to end, as a terminal's Ctrl-C amid dpkg's work must not; what kept services off goes."""
+    outside.stand_in("dpkg-query", "#!/bin/sh\nexit 1\n")
+    outside.stand_in("apt-get", "#!/bin/bash\ntrap 'kill $!; sleep 0.5; echo in order; exit 130' INT\n"
+                                "trap 'echo too early' TERM\nsleep 600 & touch /tmp/home/running; wait\n")
+    sbin = outside.directory / "home/sbin"
+    sbin.mkdir()
+    outside.start(*script, setup="mount --bind /tmp/home/sbin /usr/sbin")
+    outside.wait_there("running")
+    assert (sbin / "policy-rc.d").exists()
+    assert outside.interrupt(number) in (128 + number, 128 + signal.SIGTERM), outside.text()
+    assert "in order" in outside.text() and "too early" not in outside.text() and "Traceback" not in outside.text()
+    outside.before.add("home/running")
+    outside.assert_clean()
+
+
 def test_the_list_of_packages_has_a_group_on_each_line():
     """Two programs read it, in two languages."""
     for line in (ROOT / "Scripts/lab/packages.list").read_text().splitlines():

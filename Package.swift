@@ -107,7 +107,12 @@ let package = Package(
             swiftSettings: strict
         ),
 
-        .target(name: "TestSupport", dependencies: ["Calls", nioCore], path: "Tests/Support", swiftSettings: strict),
+        .target(
+            name: "TestSupport",
+            dependencies: ["Calls", "Transmission", "Seedbox", "Notation", nioCore, nioPosix, nioHTTP1],
+            path: "Tests/Support",
+            swiftSettings: strict
+        ),
         .testTarget(name: "NotationTests", dependencies: ["Notation"], swiftSettings: strict),
         .testTarget(name: "SeedboxTests", dependencies: ["Seedbox", "Notation"], swiftSettings: strict),
         .testTarget(name: "WireTests", dependencies: ["Wire", "Notation", nioCore], swiftSettings: strict),
@@ -140,7 +145,7 @@ let package = Package(
         ),
         .testTarget(
             name: "TransmissionTests",
-            dependencies: ["Transmission", "Seedbox", "Notation", nioCore, nioPosix, nioHTTP1],
+            dependencies: ["Transmission", "Seedbox", "Notation", "TestSupport", nioCore, nioPosix, nioHTTP1],
             swiftSettings: strict
         ),
         .testTarget(

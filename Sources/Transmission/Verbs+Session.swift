@@ -38,29 +38,44 @@ extension Verbs {
             request[name] = .int(number)
             expected[RPCDialect.snake(name)] = .int(number)
         }
-        for name in ["speed-limit-down", "speed-limit-up", "alt-speed-down", "alt-speed-up"] {
+        for name in Self.speeds {
             guard let limit = try arguments.int(RPCDialect.snake(name), 0...1 << 40) else { continue }
             request[name] = .int((limit + 999) / 1000)
             expected[RPCDialect.snake(name)] = .int((limit + 999) / 1000 * 1000)
         }
-        for name in ["download-dir", "incomplete-dir"] {
+        for name in Self.directories {
             guard let path = try arguments.path(RPCDialect.snake(name)) else { continue }
             request[name] = .string(path)
             expected[RPCDialect.snake(name)] = .string(path)
         }
-        if let ratio = try arguments.double("seed_ratio_limit", 0...1e9) { request["seedRatioLimit"] = .double(ratio) }
+        if let ratio = try arguments.double("seed_ratio_limit", 0...1e9) {
+            request["seedRatioLimit"] = .double(ratio)
+            expected["seed_ratio_limit"] = .double(ratio)
+        }
         if let encryption = try arguments.text("encryption") {
             guard ["required", "preferred", "tolerated", "allowed"].contains(encryption) else {
                 throw Problem(.badRequest, "`encryption` must be required, preferred or tolerated.")
             }
             request["encryption"] = .string(encryption)
+            expected["encryption"] = .string(encryption)
         }
         try arguments.finish()
         guard !request.isEmpty else { throw Problem(.badRequest, "Say what to set.") }
         _ = try await client.call("session-set", request)
-        let figures = try SessionFigures(session: try await client.call("session-get"), statistics: nil)
-        for (name, value) in expected where figures.values[name] != value {
-            throw Problem(.transmissionRefused, "Transmission took the command, but `\(name)` has another value.")
+        var wrong: String?
+        let figures = try await polled {
+            try SessionFigures(session: try await client.call("session-get"), statistics: nil)
+        } until: { figures in
+            wrong = expected.keys.sorted().first { name in
+                !Self.isEqual(figures.values[name] ?? .null, expected[name] ?? .null)
+            }
+            return wrong == nil
+        }
+        guard let figures else {
+            throw Problem(
+                .transmissionRefused,
+                "Transmission took the command, but `\(wrong ?? "")` has another value."
+            )
         }
         return .map(figures.values)
     }
@@ -79,6 +94,14 @@ extension Verbs {
         ("idle-seeding-limit", 1...65_535), ("peer-limit-global", 1...65_535), ("peer-limit-per-torrent", 1...65_535),
         ("peer-port", 1...65_535), ("cache-size-mb", 0...65_536),
     ]
+
+    private static let speeds = ["speed-limit-down", "speed-limit-up", "alt-speed-down", "alt-speed-up"]
+    private static let directories = ["download-dir", "incomplete-dir"]
+
+    /// All that `session.set` takes.
+    package static let settings: Set<String> = Set(
+        (truths + numbers.map(\.0) + speeds + directories + ["seedRatioLimit", "encryption"]).map(RPCDialect.snake)
+    )
 
     /// `path`: `{path, free}`.
     func freeSpace(_ arguments: inout VerbArguments) async throws -> Value {
@@ -102,12 +125,24 @@ extension Verbs {
     func portTest(_ arguments: inout VerbArguments) async throws -> Value {
         try arguments.finish()
         let answer = try await client.call("port-test")
-        return ["open": .bool(answer.named("port-is-open")?.bool ?? false)]
+        guard let isOpen = answer.named("port-is-open")?.bool else {
+            throw Problem(.transmissionRefused, "Transmission does not say whether its port is open.")
+        }
+        return ["open": .bool(isOpen)]
     }
 
     func blocklistUpdate(_ arguments: inout VerbArguments) async throws -> Value {
         try arguments.finish()
         let answer = try await client.call("blocklist-update")
-        return ["size": answer.named("blocklist-size") ?? 0]
+        let size = answer.named("blocklist-size")?.int
+        let session = try await polled {
+            try await client.call("session-get")
+        } until: {
+            size != nil && $0.named("blocklist-size")?.int == size
+        }
+        guard let size, session != nil else {
+            throw Problem(.transmissionRefused, "Transmission took the command, but its blocklist is as it was.")
+        }
+        return ["size": .int(size)]
     }
 }

@@ -21,19 +21,16 @@ extension Verbs {
             request[key] = .int(number)
             expected[field] = .int(number)
         }
-        for (name, key) in Self.fileLists {
-            request[key] = try arguments.files(name).map { .array($0.map { .int($0) }) }
-        }
-        try Self.takeLimits(&arguments, &request)
-        if let limited = request["downloadLimited"] { expected[.downLimited] = limited }
-        if let limited = request["uploadLimited"] { expected[.upLimited] = limited }
-        if let limit = request["downloadLimit"]?.int { expected[.downLimit] = .int(limit * 1000) }
-        if let limit = request["uploadLimit"]?.int { expected[.upLimit] = .int(limit * 1000) }
+        let files = try FileWishes(&arguments, &request)
+        try Self.takeLimits(&arguments, &request, &expected)
         if let honours = try arguments.bool("session_limits") {
             request["honorsSessionLimits"] = .bool(honours)
             expected[.sessionLimits] = .bool(honours)
         }
-        if let ratio = try arguments.double("ratio_limit", 0...1e9) { request["seedRatioLimit"] = .double(ratio) }
+        if let ratio = try arguments.double("ratio_limit", 0...1e9) {
+            request["seedRatioLimit"] = .double(ratio)
+            expected[.ratioLimit] = .double(ratio)
+        }
         let added = try arguments.texts("trackers_add", mayBeEmpty: false)
         let removed = try arguments.texts("trackers_remove", mayBeEmpty: false)
         try arguments.finish()
@@ -52,6 +49,7 @@ extension Verbs {
             expected.allSatisfy { field, value in Self.isEqual(torrent[field], value) }
         }
         guard let torrents else { throw unconfirmed("a setting has another value") }
+        guard try await shows(files, hashes) else { throw unconfirmed("a file is not wanted as it should be") }
         return reply(torrents)
     }
 
@@ -63,8 +61,12 @@ extension Verbs {
         ("peer_limit", "peer-limit", .peerLimit, 1...65_535),
     ]
 
-    /// 4.x drops repeated labels and keeps no order of them; 3.00 writes some of their characters wrongly.
+    /// 4.x drops repeated labels and keeps no order of them; 3.00 writes some of their characters wrongly. Ratios have few
+    /// decimals.
     static func isEqual(_ found: Value, _ asked: Value) -> Bool {
+        if case .double(let asked) = asked, let found = found.double {
+            return abs(found - asked) <= max(0.002, asked / 1e6)
+        }
         guard let found = found.array, let asked = asked.array else { return found == asked }
         let wrecks = asked.map { $0.string.map { .string(NameRepair.wreck(of: $0)) } ?? $0 }
         return Set(found) == Set(asked) || Set(found) == Set(wrecks)

@@ -16,14 +16,17 @@ extension Verbs {
                 ["ids": Self.ids(present.map(\.hash)), "delete-local-data": .bool(deletes)]
             )
         }
-        // A row that is still there is not done.
-        guard try await confirmed(hashes, .hot, { _ in false }) != nil else {
-            throw unconfirmed("not every torrent is gone")
+        let gone: [TorrentRow]? = try await polled {
+            try await rows(hashes, .hot)
+        } until: {
+            $0.isEmpty
         }
+        guard gone != nil else { throw unconfirmed("not every torrent is gone") }
         return ["removed": .array(hashes.map { .string($0.hex) })]
     }
 
-    /// `hashes`, `directory`, `move_data` (true): the rows, and `moving` while data are still on their way.
+    /// `hashes`, `directory`, `move_data` (true). Transmission answers nothing while it moves data, so whatever it answers
+    /// afterwards tells how it went.
     func move(_ arguments: inout VerbArguments) async throws -> Value {
         let hashes = try arguments.hashes()
         guard let directory = try arguments.path("directory") else {
@@ -37,14 +40,15 @@ extension Verbs {
             ["ids": Self.ids(hashes), "location": .string(directory), "move": .bool(moves)]
         )
         let wanted = Self.withoutSlash(directory)
-        let done = try await confirmed(hashes, .cold) { Self.withoutSlash($0[.directory].string ?? "") == wanted }
-        let torrents = try await rows(hashes, .all).map { Torrent(hash: $0.hash, $0.fields) }
-        if done == nil, let failed = torrents.first(where: { $0[.error].int == 3 }) {
-            throw Problem(.transmissionRefused, "Moving failed: \(failed[.message].string ?? "no reason given").")
+        let done = try await confirmed(hashes) { Self.withoutSlash($0[.directory].string ?? "") == wanted }
+        guard let done else {
+            let torrents = try await rows(hashes, .hot).map { Torrent(hash: $0.hash, $0.fields) }
+            if let failed = torrents.first(where: { $0[.error].int == 3 }) {
+                throw Problem(.transmissionRefused, "Moving failed: \(failed[.message].string ?? "no reason given").")
+            }
+            throw unconfirmed("not every torrent is in that directory")
         }
-        var map = reply(torrents).map ?? [:]
-        map["moving"] = .bool(done == nil)
-        return .map(map)
+        return reply(done)
     }
 
     /// `hash`, `path` within the torrent (its name for the whole), `name`: `{hash, path, name}`.
@@ -60,31 +64,31 @@ extension Verbs {
         try arguments.finish()
         _ = try await known([hash], .cold)
         let reply: Value = ["hash": .string(hash.hex), "path": .string(path), "name": .string(name)]
-        if mayBeDone,
-            try await holds(hash, (path.split(separator: "/").dropLast() + [name[...]]).joined(separator: "/"))
-        {
-            return reply
-        }
-        let answer = try await client.call(
+        let renamed = (path.split(separator: "/").dropLast() + [name[...]]).joined(separator: "/")
+        if mayBeDone, try await holds(hash, renamed) { return reply }
+        _ = try await client.call(
             "torrent-rename-path",
             ["ids": Self.ids([hash]), "path": .string(path), "name": .string(name)]
         )
-        // 3.00 writes some characters of the answer wrongly.
-        guard let told = answer["name"]?.string, told == name || told == NameRepair.wreck(of: name) else {
-            throw unconfirmed("the answer names something else")
+        let holds = try await polled {
+            try await self.holds(hash, renamed)
+        } until: {
+            $0
         }
+        guard holds != nil else { throw unconfirmed("nothing in the torrent bears the new name") }
         return reply
     }
 
-    /// Whether a torrent has a file or directory of this path.
+    /// Whether a torrent has a file or directory of this path. 3.00 writes some characters wrongly.
     private func holds(_ hash: InfoHash, _ path: String) async throws -> Bool {
         let answer = try await client.call(
             "torrent-get",
             ["ids": Self.ids([hash]), "fields": ["hashString", "files", "file-count"]]
         )
-        return Self.files(answer["torrents"]?.array?.first ?? [:]).contains { file in
-            let name = file["name"]?.string ?? ""
-            return name == path || name.hasPrefix(path + "/")
+        let torrent = answer["torrents"]?.array?.first ?? [:]
+        let names = (Self.files(torrent) + (torrent["files"]?.array ?? [])).compactMap { $0["name"]?.string }
+        return [path, NameRepair.wreck(of: path)].contains { path in
+            names.contains { $0 == path || $0.hasPrefix(path + "/") }
         }
     }
 
@@ -106,9 +110,29 @@ extension Verbs {
         let isStep = place == "up" || place == "down"
         if !isStep || attempt.before.map({ $0 == places }) ?? true {
             if isStep { try attempt.note(places) }
+            let before = try await queueOrder()
             _ = try await client.call("queue-move-\(place)", ["ids": Self.ids(hashes)])
+            let moved = Set(hashes)
+            let order = try await polled(queueOrder) { order in
+                let isForward = place == "top" || place == "up"
+                let end = isForward ? order.prefix(moved.count) : order.suffix(moved.count)
+                // What is at its end cannot go on.
+                return Set(end) == moved || isStep && order != before
+            }
+            guard order != nil else { throw unconfirmed("the queue is as it was") }
         }
         return reply(try await rows(hashes, .hot).map { Torrent(hash: $0.hash, $0.fields) })
+    }
+
+    /// All torrents by their places.
+    private func queueOrder() async throws -> [InfoHash] {
+        let answer = try await client.call(
+            "torrent-get",
+            ["format": "table", "fields": ["hashString", "id", "queuePosition"]]
+        )
+        return try FieldTable.rows(answer).sorted { left, right in
+            (left.fields[.queue]?.int ?? 0, left.hash) < (right.fields[.queue]?.int ?? 0, right.hash)
+        }.map(\.hash)
     }
 
     static func withoutSlash(_ path: String) -> Substring {

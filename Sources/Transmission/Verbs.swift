@@ -7,12 +7,15 @@ import Seedbox
 package struct Verbs: Sendable {
     let client: RPCClient
     /// How long a change may take to show.
-    var patience = Duration.seconds(5)
+    let patience: Duration
     /// After so long a command without effect is given once more.
-    static let secondThought = Duration.seconds(1)
+    var secondThought: Duration { patience / 5 }
+    /// The states of which every torrent must have one before anything is done; nil for any.
+    private var states: Set<TorrentStatus>?
 
-    package init(client: RPCClient) {
+    package init(client: RPCClient, patience: Duration = .seconds(5)) {
         self.client = client
+        self.patience = patience
     }
 
     /// Throws a `Problem`, or an `UnsettledProblem` where Transmission may have acted.
@@ -28,17 +31,25 @@ package struct Verbs: Sendable {
 
     private func carryOut(_ verb: Verb, _ value: Value, _ attempt: Attempt) async throws -> Value {
         var arguments = try VerbArguments(value)
+        let states = try arguments.condition()
+        guard states == nil || arguments.has("hashes") || arguments.has("hash") else {
+            throw Problem(.badRequest, "`only_if` goes with commands on torrents that are there already.")
+        }
+        var verbs = self
         // Whether an earlier attempt found its condition met is not known; what it began is ended.
-        if let states = try arguments.condition(), !attempt.mayBeDone { try await check(states, value) }
+        verbs.states = attempt.mayBeDone ? nil : states
+        return try await verbs.carryOut(verb, &arguments, attempt)
+    }
+
+    private func carryOut(_ verb: Verb, _ arguments: inout VerbArguments, _ attempt: Attempt) async throws -> Value {
         switch verb {
         case .add: return try await add(&arguments, attempt.mayBeDone)
         case .start: return try await act("torrent-start", &arguments) { $0.status != .stopped || $0.isAtLimit }
         case .startNow:
-            return try await act("torrent-start-now", &arguments) { $0.status != .stopped || $0.isAtLimit }
+            return try await act("torrent-start-now", &arguments) { $0.isPastQueue || $0.isAtLimit }
         case .stop: return try await act("torrent-stop", &arguments) { $0.status == .stopped }
-        // A small torrent is verified before anybody could see that it was being verified.
-        case .verify: return try await act("torrent-verify", &arguments) { _ in true }
-        case .reannounce: return try await act("torrent-reannounce", &arguments) { _ in true }
+        case .verify: return try await verify(&arguments)
+        case .reannounce: return try await reannounce(&arguments)
         case .remove: return try await remove(&arguments, attempt.mayBeDone)
         case .move: return try await move(&arguments)
         case .rename: return try await rename(&arguments, attempt.mayBeDone)
@@ -54,31 +65,14 @@ package struct Verbs: Sendable {
         }
     }
 
-    /// Refuses where a torrent is in none of these states.
-    private func check(_ states: Set<TorrentStatus>, _ value: Value) async throws {
-        var arguments = try VerbArguments(value)
-        guard arguments.has("hashes") || arguments.has("hash") else {
-            throw Problem(.badRequest, "`only_if` goes with commands on torrents that are there already.")
-        }
-        let hashes = arguments.has("hashes") ? try arguments.hashes() : [try arguments.hash()]
-        let other = try await known(hashes, .hot).map { Torrent(hash: $0.hash, $0.fields) }
-            .first { torrent in !states.contains { $0 == torrent.status } }
-        guard let other else { return }
-        throw Problem(
-            .conflict,
-            "Torrent \(other.hash.hex.prefix(8)) is \(other.status?.rawValue ?? "in an unknown state") by now, which the command was not meant "
-                + "for. Nothing was done."
-        )
-    }
-
     // What the verbs share.
 
-    /// Asks for rows of these torrents, and refuses where one is missing.
+    /// Asks for rows of these torrents, and refuses where one is missing or in a state that the command is not meant for.
     func known(
         _ hashes: [InfoHash],
         _ selection: FieldTable.Selection = .all
     ) async throws -> [TorrentRow] {
-        let rows = try await rows(hashes, selection)
+        let rows = try await rows(hashes, states == nil ? selection : .all)
         let present = Set(rows.map(\.hash))
         let missing = hashes.filter { !present.contains($0) }
         guard missing.isEmpty else {
@@ -87,6 +81,15 @@ package struct Verbs: Sendable {
                 .notFound,
                 "Transmission has no torrent \(some)\(missing.count > 3 ? " and \(missing.count - 3) more" : ""). Nothing "
                     + "was done."
+            )
+        }
+        guard let states else { return rows }
+        let torrents = rows.map { Torrent(hash: $0.hash, $0.fields) }
+        if let torrent = torrents.first(where: { torrent in !states.contains { $0 == torrent.status } }) {
+            throw Problem(
+                .conflict,
+                "Torrent \(torrent.hash.hex.prefix(8)) is \(torrent.status?.rawValue ?? "in an unknown state") by now, "
+                    + "which the command was not meant for. Nothing was done."
             )
         }
         return rows
@@ -124,21 +127,34 @@ package struct Verbs: Sendable {
         return .array(hashes.map { .string($0.hex) })
     }
 
-    /// Reads again and again until all torrents are as they should be; nil where the patience ends first.
+    /// Asks again and again until the answer is as it should be; nil where the patience ends first.
+    func polled<Answer>(
+        within limit: Duration? = nil,
+        _ ask: () async throws -> Answer,
+        until isDone: (Answer) -> Bool
+    ) async throws -> Answer? {
+        let deadline = ContinuousClock.now + (limit ?? patience)
+        var pause = Duration.milliseconds(20)
+        while true {
+            let answer = try await ask()
+            if isDone(answer) { return answer }
+            guard ContinuousClock.now + pause < deadline else { return nil }
+            try await Task.sleep(for: pause)
+            pause = min(pause * 2, .milliseconds(500))
+        }
+    }
+
+    /// Reads again and again until all torrents are there and as they should be; nil where the patience ends first.
     func confirmed(
         _ hashes: [InfoHash],
         _ selection: FieldTable.Selection = .all,
         within limit: Duration? = nil,
         _ isDone: (Torrent) -> Bool
     ) async throws -> [Torrent]? {
-        let deadline = ContinuousClock.now + (limit ?? patience)
-        var pause = Duration.milliseconds(20)
-        while true {
-            let torrents = try await rows(hashes, selection).map { Torrent(hash: $0.hash, $0.fields) }
-            if torrents.allSatisfy(isDone) { return torrents }
-            guard ContinuousClock.now + pause < deadline else { return nil }
-            try await Task.sleep(for: pause)
-            pause = min(pause * 2, .milliseconds(500))
+        try await polled(within: limit) {
+            try await rows(hashes, selection).map { Torrent(hash: $0.hash, $0.fields) }
+        } until: { torrents in
+            torrents.count == hashes.count && torrents.allSatisfy(isDone)
         }
     }
 
@@ -164,7 +180,7 @@ package struct Verbs: Sendable {
         try arguments.finish()
         _ = try await known(hashes, .hot)
         _ = try await client.call(method, ["ids": Self.ids(hashes)])
-        if try await confirmed(hashes, .hot, within: Self.secondThought, isDone) == nil {
+        if try await confirmed(hashes, .hot, within: secondThought, isDone) == nil {
             // 3.00 starts a torrent after its verification even where it was stopped meanwhile.
             _ = try await client.call(method, ["ids": Self.ids(hashes)])
         }
@@ -176,6 +192,14 @@ package struct Verbs: Sendable {
 }
 
 extension Torrent {
+    /// Running or about to, without a place in the queue to wait for.
+    fileprivate var isPastQueue: Bool {
+        switch status {
+        case .downloading, .seeding, .checkWait, .checking: true
+        case .stopped, .downloadWait, .seedWait, nil: false
+        }
+    }
+
     /// Stopped again at once, because its ratio is reached or something is wrong with its data.
     fileprivate var isAtLimit: Bool { self[.finished].bool == true || (self[.error].int ?? 0) == 3 }
 }

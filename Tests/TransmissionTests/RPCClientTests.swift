@@ -1,6 +1,7 @@
 import NIOHTTP1
 import NIOPosix
 import Notation
+import TestSupport
 import Testing
 
 @testable import Transmission

@@ -2,6 +2,7 @@
 import NIOPosix
 import Notation
 import Seedbox
+import TestSupport
 import Testing
 
 @testable import Transmission

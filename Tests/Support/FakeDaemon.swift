@@ -1,34 +1,33 @@
 /// An HTTP server in this process that answers as a test wants.
 
 import NIOCore
-import NIOHTTP1
+package import NIOHTTP1
 import NIOPosix
-import Notation
+package import Notation
 import Synchronization
+package import Transmission
 
-@testable import Transmission
-
-final class FakeDaemon: Sendable {
-    struct Request: Sendable {
-        var headers: HTTPHeaders
-        var body: Value
+package final class FakeDaemon: Sendable {
+    package struct Request: Sendable {
+        package var headers: HTTPHeaders
+        package var body: Value
     }
 
-    enum Answer: Sendable {
+    package enum Answer: Sendable {
         case http(Int, [(String, String)], String)
         /// The end without an answer.
         case close
         case silence
 
-        static func ok(_ body: String) -> Answer { .http(200, [], body) }
+        package static func ok(_ body: String) -> Answer { .http(200, [], body) }
     }
 
-    let configuration: RPCConfiguration
+    package let configuration: RPCConfiguration
     private let log = Log()
     private let server: any Channel
 
     /// `answer` is given the number of the request, from 0.
-    init(_ answer: @escaping @Sendable (Int, Request) -> Answer) async throws {
+    package init(_ answer: @escaping @Sendable (Int, Request) -> Answer) async throws {
         let log = log
         server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
@@ -46,9 +45,9 @@ final class FakeDaemon: Sendable {
     }
 
     /// The requests so far.
-    var seen: [Request] { log.requests.withLock(\.self) }
+    package var seen: [Request] { log.requests.withLock(\.self) }
 
-    func stop() async throws { try await server.close() }
+    package func stop() async throws { try await server.close() }
 
     private final class Log: Sendable {
         let requests = Mutex<[Request]>([])

@@ -1,0 +1,123 @@
+/// Verifying and announcing: commands that leave few traces.
+
+import Notation
+import Seedbox
+
+extension Verbs {
+    /// What tells whether a torrent was verified.
+    private struct Trace: Sendable, Hashable {
+        var status: TorrentStatus?
+        var started: Int64
+        /// Whether it is `recently-active`: something about it changed within the last minute.
+        var isRecent: Bool
+
+        /// A small torrent is verified before anybody could see that it was being verified: then Transmission tells of it as
+        /// changed, and one that ran was started anew.
+        func isVerified(since before: Trace) -> Bool {
+            switch status {
+            case .checkWait, .checking: true
+            default: isRecent && !before.isRecent || started != before.started
+            }
+        }
+
+        /// Where it rested and had changed just before, the two cannot be told apart.
+        func mayBeVerified(since before: Trace) -> Bool {
+            isVerified(since: before) || before.isRecent && isRecent && before.status == .stopped && status == .stopped
+        }
+    }
+
+    /// `hashes`: the torrents' rows.
+    func verify(_ arguments: inout VerbArguments) async throws -> Value {
+        let hashes = try arguments.hashes()
+        try arguments.finish()
+        _ = try await known(hashes, .hot)
+        let before = try await traces(hashes)
+        func isDone(_ traces: [InfoHash: Trace], _ test: (Trace) -> (Trace) -> Bool) -> Bool {
+            hashes.allSatisfy { hash in
+                guard let trace = traces[hash], let before = before[hash] else { return false }
+                return test(trace)(before)
+            }
+        }
+        for _ in 0..<2 {
+            _ = try await client.call("torrent-verify", ["ids": Self.ids(hashes)])
+            let seen = try await polled(within: secondThought) {
+                try await traces(hashes)
+            } until: {
+                isDone($0, Trace.isVerified)
+            }
+            if seen == nil, !isDone(try await traces(hashes), Trace.mayBeVerified) { continue }
+            return reply(try await rows(hashes, .hot).map { Torrent(hash: $0.hash, $0.fields) })
+        }
+        throw unconfirmed("not every torrent was verified")
+    }
+
+    private func traces(_ hashes: [InfoHash]) async throws -> [InfoHash: Trace] {
+        let answer = try await client.call(
+            "torrent-get",
+            ["ids": "recently-active", "format": "table", "fields": ["hashString", "id"]]
+        )
+        let recent = Set(try FieldTable.rows(answer).map(\.hash))
+        let fields: Value = ["hashString", "startDate"]
+        let dates = try await client.call("torrent-get", ["ids": Self.ids(hashes), "fields": fields])
+        var started: [String: Int64] = [:]
+        for torrent in dates["torrents"]?.array ?? [] {
+            started[torrent.named("hashString")?.string ?? ""] = torrent.named("startDate")?.int
+        }
+        var traces: [InfoHash: Trace] = [:]
+        for row in try await rows(hashes, .hot) {
+            traces[row.hash] = Trace(
+                status: Torrent(hash: row.hash, row.fields).status,
+                started: started[row.hash.hex] ?? 0,
+                isRecent: recent.contains(row.hash)
+            )
+        }
+        return traces
+    }
+
+    /// How one tracker's announcements stand.
+    private struct Announcement: Sendable, Hashable {
+        var isDue: Bool
+        var times: [Int64?]
+
+        /// 2 queued, 3 under way.
+        private static let due: ClosedRange<Int64> = 2...3
+
+        init(_ stat: Value) {
+            isDue = stat.named("announceState")?.int.map(Self.due.contains) ?? false
+            times = ["lastAnnounceStartTime", "lastAnnounceTime", "nextAnnounceTime"].map { stat.named($0)?.int }
+        }
+    }
+
+    /// `hashes`: the torrents' rows. What does not run, or has no tracker, has nothing to announce.
+    func reannounce(_ arguments: inout VerbArguments) async throws -> Value {
+        let hashes = try arguments.hashes()
+        try arguments.finish()
+        let running = try await known(hashes, .hot).filter { row in
+            [.downloading, .seeding].contains(Torrent(hash: row.hash, row.fields).status)
+        }.map(\.hash)
+        let before = try await announcements(running)
+        _ = try await client.call("torrent-reannounce", ["ids": Self.ids(hashes)])
+        let announced = try await polled {
+            try await announcements(running)
+        } until: { now in
+            running.allSatisfy { hash in
+                guard let now = now[hash], let before = before[hash] else { return true }
+                return now.isEmpty || now.contains(where: \.isDue) || now != before
+            }
+        }
+        guard announced != nil else { throw unconfirmed("no tracker of a torrent is being announced to") }
+        return reply(try await rows(hashes, .hot).map { Torrent(hash: $0.hash, $0.fields) })
+    }
+
+    private func announcements(_ hashes: [InfoHash]) async throws -> [InfoHash: [Announcement]] {
+        guard !hashes.isEmpty else { return [:] }
+        let fields: Value = ["hashString", "trackerStats"]
+        let answer = try await client.call("torrent-get", ["ids": Self.ids(hashes), "fields": fields])
+        var announcements: [InfoHash: [Announcement]] = [:]
+        for torrent in answer["torrents"]?.array ?? [] {
+            guard let hash = torrent.named("hashString")?.string.flatMap(InfoHash.init) else { continue }
+            announcements[hash] = (torrent.named("trackerStats")?.array ?? []).map(Announcement.init)
+        }
+        return announcements
+    }
+}

@@ -104,9 +104,9 @@ struct AgentMain {
             try await resident.run {
                 Output.write("ready\n")
                 // The relay that started us may go now; nothing of ours keeps its pipe open.
-                let null = open("/dev/null", O_RDWR | O_CLOEXEC)
-                dup2(null, 1)
-                close(null)
+                let nowhere = Nowhere.open()
+                dup2(nowhere, 1)
+                close(nowhere)
             }
         } catch {
             leave("farseed-agent: the resident agent cannot listen in its state directory: \(error)", 1)

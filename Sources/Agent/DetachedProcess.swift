@@ -23,11 +23,11 @@ enum DetachedProcess {
         let isLarge = lstat(log, &status) == 0 && status.st_size > largestLog
         let flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | (isLarge ? O_TRUNC : 0)
         let journal = open(log, flags, 0o600)
-        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+        let nowhere = Nowhere.open()
         do {
-            defer { for descriptor in [writer, journal, null] where descriptor >= 0 { close(descriptor) } }
-            guard journal >= 0, null >= 0 else { throw SmallFile.failure("open", log) }
-            try spawn(path, arguments, [null, writer, journal])
+            defer { for descriptor in [writer, journal, nowhere] where descriptor >= 0 { close(descriptor) } }
+            guard journal >= 0, nowhere >= 0 else { throw SmallFile.failure("open", log) }
+            try spawn(path, arguments, [nowhere, writer, journal])
         }
         var waiting = pollfd(fd: reader, events: Int16(POLLIN), revents: 0)
         guard poll(&waiting, 1, milliseconds) == 1 else { return false }

@@ -5,7 +5,7 @@ import Glibc
 import NIOCore
 import NIOPosix
 
-/// The originals move to numbers above 2; in their place stand /dev/null for input and standard error for output, so that
+/// The originals move to numbers above 2; in their place stand nothing for input and standard error for output, so that
 /// a stray print cannot break into the protocol and no program that is started can read it.
 struct StandardStreams {
     let input: Int32
@@ -14,12 +14,12 @@ struct StandardStreams {
     init() throws(SmallFile.Failure) {
         input = fcntl(0, F_DUPFD_CLOEXEC, 3)
         output = fcntl(1, F_DUPFD_CLOEXEC, 3)
-        let null = Glibc.open("/dev/null", O_RDWR | O_CLOEXEC)
-        guard input >= 0, output >= 0, null >= 0 else { throw SmallFile.failure("use", "standard input and output") }
-        if fcntl(2, F_GETFD) < 0 { dup2(null, 2) }
-        dup2(null, 0)
+        let nowhere = Nowhere.open()
+        guard input >= 0, output >= 0, nowhere >= 0 else { throw SmallFile.failure("use", "standard input and output") }
+        if fcntl(2, F_GETFD) < 0 { dup2(nowhere, 2) }
+        dup2(nowhere, 0)
         dup2(2, 1)
-        close(null)
+        close(nowhere)
     }
 
     func open(on group: any EventLoopGroup) async throws -> ChannelByteStream {

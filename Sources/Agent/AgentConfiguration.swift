@@ -13,6 +13,8 @@ struct AgentConfiguration: Sendable, Hashable {
     var allowedPrograms: [AllowedProgram] = []
     var exec = ExecLimits()
     var disk = DiskGuard()
+    /// Seconds between two looks at Transmission while nobody looks.
+    var unwatchedInterval: Int64 = 15
     /// Whether one process per user holds the state for all sessions, so that a lost connection misses nothing.
     var isResident = true
     /// Of swift-log: `trace` to `critical`.
@@ -88,7 +90,8 @@ extension AgentConfiguration {
 
     private static let keywords = [
         "rpc-url", "rpc-auth-file", "state-directory", "transmission-remote", "allow-exec", "exec-time-limit",
-        "exec-output-limit", "disk-reserve", "disk-guard", "resident", "log-level",
+        "exec-output-limit", "disk-reserve", "disk-guard", "unwatched-interval", "resident",
+        "log-level",
     ]
 
     private mutating func take(_ keyword: String, _ words: [String]) throws(Reason) {
@@ -117,6 +120,7 @@ extension AgentConfiguration {
         case "exec-output-limit": exec.output = try size(words, keyword)
         case "disk-reserve": disk.reserve = try size(words, keyword)
         case "disk-guard": disk.pauses = try truth(words, keyword)
+        case "unwatched-interval": unwatchedInterval = try number(words, keyword, 10...30)
         case "resident": isResident = try truth(words, keyword)
         case "log-level":
             let level = try one(words, keyword)

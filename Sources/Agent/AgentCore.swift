@@ -28,7 +28,7 @@ final class AgentCore: Sendable {
         state: StateDirectory?,
         group: any EventLoopGroup,
         logger: Logger,
-        timing: WatcherTiming = WatcherTiming(),
+        timing: WatcherTiming? = nil,
         launch: @escaping Programs.Launch = ChildProcess.start
     ) {
         var rpc = configuration.rpc
@@ -40,7 +40,9 @@ final class AgentCore: Sendable {
         client = RPCClient(rpc, group: group)
         // Microseconds of the wall clock: higher than any earlier run's, without a file to keep it in.
         let epoch = WallClock.microseconds
-        source = TorrentSource(client: client, epoch: epoch, timing: timing, swept: Heap.giveBack)
+        var usual = WatcherTiming()
+        usual.unwatched = configuration.unwatchedInterval * 1000
+        source = TorrentSource(client: client, epoch: epoch, timing: timing ?? usual, swept: Heap.giveBack)
         self.state = state
         verbs = Verbs(client: client)
         journal = Journal(state)
@@ -62,14 +64,16 @@ final class AgentCore: Sendable {
     func serve(_ stream: any ByteStream, as role: Role) async {
         let hello = Hello(
             software: Software.name,
-            capabilities: ["watch", "exec", "verbs", "details", "resume"],
+            capabilities: ["watch", "exec", "verbs", "details", "resume", "pace"],
             role: role.rawValue
         )
+        let number = source.connected()
+        defer { source.disconnected(number) }
         let connection = CallConnection(
             stream: stream,
             hello: hello,
             side: .callee,
-            handler: Dispatcher(core: self, role: role),
+            handler: Dispatcher(core: self, role: role, connection: number),
             admission: { [state] hello in
                 // A key that may only watch must not be able to lock the owner's controller out.
                 guard role == .control, let epoch = hello.epoch else { return }

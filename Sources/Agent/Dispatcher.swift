@@ -8,6 +8,8 @@ import Transmission
 struct Dispatcher: CallHandler {
     let core: AgentCore
     let role: Role
+    /// Its number among those of the source's audience.
+    let connection: Int
 
     func handle(_ call: IncomingCall) async throws -> Value {
         guard role.permits(call.procedure) else {
@@ -18,7 +20,8 @@ struct Dispatcher: CallHandler {
             )
         }
         switch call.procedure {
-        case "watch": return try await Watch(call, core: core).run()
+        case "watch": return try await Watch(call, core: core, connection: connection).run()
+        case "pace": return try pace(call)
         case "status": return try await status()
         case "exec": return try await core.execute(call)
         default:
@@ -31,6 +34,16 @@ struct Dispatcher: CallHandler {
             }
             return try await core.perform(verb, try await Upload.arguments(of: call))
         }
+    }
+
+    /// `watched`: whether anybody looks at what this connection's watches tell.
+    private func pace(_ call: IncomingCall) throws -> Value {
+        guard let isLooking = call.arguments["watched"]?.bool else {
+            throw Problem(.badRequest, "`watched` must be true or false.")
+        }
+        core.source.setLooking(isLooking, on: connection)
+        core.host.audienceChanged()
+        return [:]
     }
 
     /// Waits for the first answer of a daemon that was never asked yet.

@@ -5,14 +5,14 @@ import Notation
 
 enum HostFacts {
     /// Figures that need no second look. They are rounded so that noise is no news.
-    static func read() -> [String: Value] {
+    static func read(_ proc: String = "/proc") -> [String: Value] {
         var figures: [String: Value] = [:]
-        if let words = SmallFile.text("/proc/loadavg")?.split(separator: " "), words.count >= 3 {
+        if let words = SmallFile.text(proc + "/loadavg")?.split(separator: " "), words.count >= 3 {
             for (key, word) in zip(["load_1", "load_5", "load_15"], words) {
                 if let load = Double(word) { figures[key] = .double((load * 10).rounded() / 10) }
             }
         }
-        let memory = table("/proc/meminfo")
+        let memory = table(proc + "/meminfo")
         for (key, name) in [("memory_total", "MemTotal"), ("swap_total", "SwapTotal")] {
             if let kilobytes = memory[name] { figures[key] = .int(kilobytes * 1024) }
         }
@@ -20,7 +20,7 @@ enum HostFacts {
             if let kilobytes = memory[name] { figures[key] = .int((kilobytes * 1024) & ~((16 << 20) - 1)) }
         }
         figures["cpus"] = .int(Int64(max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
-        if let line = SmallFile.text("/proc/stat", limit: 1 << 20)?.split(separator: "\n")
+        if let line = SmallFile.text(proc + "/stat", limit: 1 << 20)?.split(separator: "\n")
             .first(where: { $0.hasPrefix("btime ") }), let time = Int64(line.dropFirst(6))
         {
             figures["booted_at"] = .int(time)
@@ -50,12 +50,12 @@ struct HostCounters: Sendable, Hashable {
 
     static let rateKeys = ["cpu", "net_down", "net_up"]
 
-    static func read() -> HostCounters {
+    static func read(_ proc: String = "/proc") -> HostCounters {
         var clock = timespec()
         clock_gettime(CLOCK_BOOTTIME, &clock)
         let time = Int64(clock.tv_sec) * 1_000_000 + Int64(clock.tv_nsec) / 1000
-        let (busy, ticks) = processor(SmallFile.text("/proc/stat", limit: 1 << 20) ?? "")
-        let (received, sent) = network(SmallFile.text("/proc/net/dev", limit: 1 << 20) ?? "")
+        let (busy, ticks) = processor(SmallFile.text(proc + "/stat", limit: 1 << 20) ?? "")
+        let (received, sent) = network(SmallFile.text(proc + "/net/dev", limit: 1 << 20) ?? "")
         return HostCounters(time: time, busy: busy, ticks: ticks, received: received, sent: sent)
     }
 

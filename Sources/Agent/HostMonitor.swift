@@ -8,7 +8,7 @@ import Transmission
 
 /// Looks while somebody watches, and for the disks also while nobody does.
 final class HostMonitor: Sendable {
-    /// Seconds between two looks while somebody watches, and while nobody does.
+    /// Seconds between two looks while somebody looks at what is told, and while nobody does.
     static let watchedInterval = 5
     static let unwatchedInterval = 30
 
@@ -21,12 +21,14 @@ final class HostMonitor: Sendable {
 
     private let source: TorrentSource
     private let diskGuard: DiskKeeper
+    private let proc: String
     private let state = Mutex(State())
     private let wakeup = Wakeup()
 
-    init(source: TorrentSource, diskGuard: DiskKeeper) {
+    init(source: TorrentSource, diskGuard: DiskKeeper, proc: String = "/proc") {
         self.source = source
         self.diskGuard = diskGuard
+        self.proc = proc
     }
 
     var figures: (version: Int, figures: [String: Value])? {
@@ -47,12 +49,14 @@ final class HostMonitor: Sendable {
         state.withLock { $0.listeners[id] = nil }
     }
 
+    /// Somebody looks who did not before, or the other way round.
+    func audienceChanged() { wakeup.ring() }
+
     func run() async {
-        var counters = HostCounters.read()
+        var counters = HostCounters.read(proc)
         while !Task.isCancelled {
-            let isWatched = state.withLock { !$0.listeners.isEmpty }
-            await wakeup.wait(upTo: .seconds(isWatched ? Self.watchedInterval : Self.unwatchedInterval))
-            let now = HostCounters.read()
+            await wakeup.wait(upTo: .seconds(source.isLookedAt ? Self.watchedInterval : Self.unwatchedInterval))
+            let now = HostCounters.read(proc)
             // Rung twice in a moment there is nothing to compute a rate from.
             let rates = now.time - counters.time >= 1_000_000 ? now.rates(since: counters) : [:]
             if !rates.isEmpty { counters = now }
@@ -64,7 +68,7 @@ final class HostMonitor: Sendable {
 
     private func publish(_ rates: [String: Value], _ disks: [Disk]) {
         let bells: [Wakeup] = state.withLock { state in
-            var figures = HostFacts.read()
+            var figures = HostFacts.read(proc)
             // Rates that could not be taken this time are those of last time.
             for key in HostCounters.rateKeys { figures[key] = rates[key] ?? state.figures?[key] }
             figures["disks"] = .array(disks.map { $0.value(reserve: diskGuard.configuration.reserve) })

@@ -5,15 +5,15 @@ enum Role: String, Sendable, CaseIterable {
     case control
     /// Watch, and nothing else.
     case read
-    /// Move the data of torrents, on connections that carry nothing else.
+    /// Ask how things stand: data of torrents are moved another way.
     case bulk
 
     /// Whether calls of this procedure are carried out. Whether it exists is another question.
     func permits(_ procedure: String) -> Bool {
         switch self {
         case .control: true
-        case .read: procedure == "watch" || procedure == "status"
-        case .bulk: procedure == "status" || procedure.hasPrefix("bulk.")
+        case .read: ["watch", "status", "pace"].contains(procedure)
+        case .bulk: procedure == "status"
         }
     }
 }

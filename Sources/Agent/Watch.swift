@@ -24,6 +24,7 @@ struct Watch {
 
     private let call: IncomingCall
     private let core: AgentCore
+    private let connection: Int
     private let topics: Topics
     /// Where the caller's table stands; nil before its first snapshot.
     private var position: Position?
@@ -41,9 +42,10 @@ struct Watch {
         var next = 0
     }
 
-    init(_ call: IncomingCall, core: AgentCore) throws {
+    init(_ call: IncomingCall, core: AgentCore, connection: Int) throws {
         self.call = call
         self.core = core
+        self.connection = connection
         var topics: Topics = []
         if let names = call.arguments["topics"] {
             for name in names.array ?? [] {
@@ -72,7 +74,7 @@ struct Watch {
 
     consuming func run() async throws -> Value {
         let bell = Wakeup()
-        let listener = core.source.subscribe(bell)
+        let listener = core.source.subscribe(bell, on: connection)
         let hostListener = core.host.subscribe(bell)
         defer {
             core.source.unsubscribe(listener)

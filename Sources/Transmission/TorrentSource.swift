@@ -11,8 +11,9 @@ package final class TorrentSource: Sendable {
         var log = ReplayLog()
         /// Counts the changes of `session`, so that a watcher sees whether it has the newest.
         var sessionVersion = 0
+        var audience = WatchAudience()
+        /// The bells of those who watch.
         var listeners: [Int: Wakeup] = [:]
-        var nextListener = 0
         /// Looks at the daemon are numbered from 1; the newest that has begun, and the newest that is over.
         var looksBegun = 0
         var looksOver = 0
@@ -119,23 +120,54 @@ package final class TorrentSource: Sendable {
 
     package func torrent(_ hash: InfoHash) -> Torrent? { state.withLock { $0.watcher.table?.torrents[hash] } }
 
-    /// Rings `bell` on every change until `unsubscribe`; while anybody is subscribed the daemon is asked often.
-    package func subscribe(_ bell: Wakeup) -> Int {
-        let id = state.withLock { state in
-            state.nextListener += 1
-            state.listeners[state.nextListener] = bell
-            state.watcher.setWatched(true, now: now)
-            return state.nextListener
+    // Who watches.
+
+    /// A connection over which `subscribe` may be asked for, until `disconnected`.
+    package func connected() -> Int { state.withLock { $0.audience.connected() } }
+
+    package func disconnected(_ connection: Int) {
+        changeAudience { $0.disconnected(connection) }
+    }
+
+    /// Whether anybody looks at what the watchers of a connection are told; until this is said somebody does. While nobody
+    /// looks over any connection the daemon is asked seldom.
+    package func setLooking(_ isLooking: Bool, on connection: Int) {
+        changeAudience { $0.said(isLooking, on: connection) }
+    }
+
+    package var isLookedAt: Bool { state.withLock(\.audience.isLooking) }
+
+    /// Rings `bell` on every change until `unsubscribe`.
+    package func subscribe(_ bell: Wakeup, on connection: Int? = nil) -> Int {
+        changeAudience {
+            $0.joined(on: connection)
+        } with: { id, state in
+            state.listeners[id] = bell
         }
-        wakeup.ring()
-        return id
     }
 
     package func unsubscribe(_ id: Int) {
-        state.withLock { state in
+        changeAudience {
+            $0.left(id)
+        } with: { _, state in
             state.listeners[id] = nil
-            if state.listeners.isEmpty { state.watcher.setWatched(false, now: now) }
         }
+    }
+
+    @discardableResult
+    private func changeAudience<Result>(
+        _ change: (inout WatchAudience) -> Result,
+        with more: (Result, inout State) -> Void = { _, _ in }
+    ) -> Result {
+        let (result, isNew) = state.withLock { state in
+            let wasLookedAt = state.audience.isLooking
+            let result = change(&state.audience)
+            more(result, &state)
+            state.watcher.setWatched(state.audience.isLooking, now: now)
+            return (result, state.audience.isLooking && !wasLookedAt)
+        }
+        if isNew { wakeup.ring() }
+        return result
     }
 
     /// How old what is known may be to a watcher that has just come.

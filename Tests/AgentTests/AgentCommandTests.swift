@@ -61,11 +61,12 @@ import Testing
     }
 
     @Test func `the read role watches and changes nothing`() {
-        for procedure in ["watch", "status"] { #expect(Role.read.permits(procedure)) }
+        for procedure in ["watch", "status", "pace"] { #expect(Role.read.permits(procedure)) }
         for procedure in ["exec", "torrent.start", "torrent.get", "session.set", "bulk.read", "", "watch "] {
             #expect(!Role.read.permits(procedure))
         }
-        #expect(!Role.bulk.permits("exec"))
+        for procedure in ["exec", "bulk.read", "pace"] { #expect(!Role.bulk.permits(procedure)) }
+        #expect(Role.bulk.permits("status"))
         #expect(!Role.bulk.permits("watch"))
         #expect(Role.control.permits("exec"))
     }

@@ -22,6 +22,7 @@ import Transmission
                 exec-output-limit 1M
                 disk-reserve 5G
                 disk-guard yes
+                unwatched-interval 30
                 resident no
                 log-level debug
                 """
@@ -38,6 +39,7 @@ import Transmission
         #expect(configuration.exec.time == 30)
         #expect(configuration.exec.output == 1 << 20)
         #expect(configuration.disk == .init(reserve: 5 << 30, pauses: true))
+        #expect(configuration.unwatchedInterval == 30)
         #expect(configuration.isResident == false)
         #expect(configuration.logLevel == "debug")
     }
@@ -59,10 +61,11 @@ import Transmission
                     log-level loud
                     transmission-remote /a/../b
                     rpc-auth-file
+                    unwatched-interval 5
                     """
             )
         }
-        #expect(error?.faults.map(\.line) == [1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13])
+        #expect(error?.faults.map(\.line) == [1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14])
         #expect(error?.faults.allSatisfy { $0.message.hasSuffix(".") } == true)
         #expect(error?.faults[1].message.contains("allow-exec") == true)
     }

@@ -20,7 +20,7 @@ struct ServedAgent {
         _ configuration: AgentConfiguration = AgentConfiguration(),
         account: Account? = nil,
         state: StateDirectory? = nil,
-        timing: WatcherTiming = WatcherTiming(),
+        timing: WatcherTiming? = nil,
         launch: @escaping Programs.Launch = ChildProcess.start
     ) {
         var configuration = configuration
@@ -51,6 +51,7 @@ struct ServedAgent {
         configuration.transmissionRemote = try daemon.release.path("transmission-remote")
         var timing = WatcherTiming()
         timing.watched = 100
+        timing.unwatched = 1500
         timing.cold = cold
         timing.session = 500
         timing.retry = 100

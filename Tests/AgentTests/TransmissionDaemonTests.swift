@@ -77,6 +77,54 @@ import Wire
         daemon.stop()
     }
 
+    /// 3.00 tells for a minute of every torrent behind the one that was removed.
+    @Test(arguments: TransmissionDaemon.Release.allCases)
+    func `a removal at the head of the queue is told once`(_ release: TransmissionDaemon.Release) async throws {
+        let daemon = try await TransmissionDaemon(release)
+        var added: [InfoHash] = []
+        for number in 0..<30 { added.append(try await daemon.add("t\(number)")) }
+        let hashes = added
+        let agent = try ServedAgent(watching: daemon)
+        try await agent.withConnection { connection in
+            var mirror = Mirror(try await connection.open("watch", ["topics": ["torrents"]]))
+            try await mirror.until { mirror in
+                mirror.table?.torrents.values.filter { $0.status == .stopped }.count == 30
+            }
+            let first = hashes[0]
+            _ = try await daemon.client.call("torrent-remove", ["ids": [.string(first.hex)]])
+            try await mirror.until { $0.table?.torrents[first] == nil && $0.table?.torrents[hashes[29]]?[.queue] == 28 }
+            mirror.deltas = []
+            // Ten looks later a label is the only news.
+            let look = agent.core.source.freshLook + 10
+            while !agent.core.source.isOver(look: look) { try await Task.sleep(for: .milliseconds(20)) }
+            _ = try await daemon.client.call("torrent-set", ["ids": [.string(hashes[1].hex)], "labels": ["x"]])
+            try await mirror.until { $0.table?.torrents[hashes[1]]?[.labels] == ["x"] }
+            #expect(mirror.deltas.filter { !$0.isEmpty } == [Delta(set: [hashes[1]: [.labels: ["x"]]])])
+        }
+        daemon.stop()
+    }
+
+    @Test func `while nobody looks the daemon is asked seldom, and events are found all the same`() async throws {
+        let daemon = try await TransmissionDaemon()
+        try await daemon.add("one")
+        let agent = try ServedAgent(watching: daemon)
+        try await agent.withConnection { connection in
+            #expect(try await connection.peerHello().capabilities.contains("pace"))
+            var mirror = Mirror(try await connection.open("watch", ["topics": ["torrents"]]))
+            try await mirror.until { $0.names == ["one"] }
+            #expect(agent.core.source.isLookedAt)
+            #expect(try await connection.call("pace", ["watched": false]) == [:])
+            #expect(!agent.core.source.isLookedAt)
+            try await daemon.add("two")
+            try await mirror.until { Set($0.names) == ["one", "two"] }
+            #expect(try await connection.call("pace", ["watched": true]) == [:])
+            #expect(agent.core.source.isLookedAt)
+            let problem = await #expect(throws: Problem.self) { try await connection.call("pace", ["watched": 1]) }
+            #expect(problem?.code == .badRequest)
+        }
+        daemon.stop()
+    }
+
     @Test func `a key that reads watches, and can neither change nor look closer`() async throws {
         let daemon = try await TransmissionDaemon()
         let hash = try await daemon.add("one")
@@ -201,6 +249,8 @@ struct Mirror {
     var table: TorrentTable?
     var daemon: DaemonStatus?
     var snapshots = 0
+    /// Every change that was told.
+    var deltas: [Delta] = []
     private var parts: [Torrent] = []
     private var events: CallInputs.AsyncIterator
     private let call: OutgoingCall
@@ -233,6 +283,7 @@ struct Mirror {
                 table = TorrentTable(position: position, torrents: Dictionary(uniqueKeysWithValues: keyed))
             case .delta(let position, let delta):
                 #expect(table?.apply(delta, for: position) == true)
+                deltas.append(delta)
             case .daemon(let status, _): daemon = status
             case .session, .host: break
             }

@@ -5,10 +5,13 @@ import Logging
 import Seedbox
 import ServiceLifecycle
 import Tunnel
+import Web
 
 struct Box: Service {
     let mirror: BoxMirror
     let link: Link
+    let pace: BoxPace
+    let realm: Realm
     let logger: Logger
 
     /// Pause before an agent that failed a watch is asked again.
@@ -22,6 +25,7 @@ struct Box: Service {
                 tasks.addTask {
                     for await status in link.statuses() { mirror.linkChanged(status) }
                 }
+                tasks.addTask { await pace.follow(realm, of: name) }
                 tasks.addTask { await followEach() }
             }
         }
@@ -40,8 +44,17 @@ struct Box: Service {
         await following?.value
     }
 
-    /// Watches on one connection until it is lost.
+    /// Watches on one connection until it is lost, and tells the agent meanwhile whether anybody looks.
     private func follow(_ connection: CallConnection) async {
+        await withDiscardingTaskGroup { tasks in
+            // Where it fails the agent goes on at the pace that it has; the end of the connection is noticed below.
+            tasks.addTask { try? await pace.inform(connection) }
+            await watch(connection)
+            tasks.cancelAll()
+        }
+    }
+
+    private func watch(_ connection: CallConnection) async {
         while !Task.isCancelled {
             do {
                 try await mirror.follow(connection, now: { Int64(Date.now.timeIntervalSince1970 * 1000) })

@@ -24,7 +24,9 @@ struct ControlHandler: CallHandler {
         switch call.procedure {
         case "status": return status
         case "torrents": return try await torrents(call)
-        case "watch": return try await watch(call)
+        case "watch":
+            let box = try box(call)
+            return try await box.pace.looking { try await watch(box, call) }
         case "exec": return try await execute(call)
         case "user.changed":
             users.realm.end(try await users.logins.expire())
@@ -72,6 +74,7 @@ struct ControlHandler: CallHandler {
     /// All torrents at this moment, in parts; fails where none were ever known and the link says why.
     private func torrents(_ call: IncomingCall) async throws -> Value {
         let box = try box(call)
+        box.pace.glanced()
         let view = try await box.known(within: Self.patience(call))
         var feed = WatchFeed()
         for event in feed.next(view.table.torrents) { try await call.emit(event.value) }
@@ -79,8 +82,7 @@ struct ControlHandler: CallHandler {
     }
 
     /// Everything about a box as it changes; a slow reader gets fewer, larger events.
-    private func watch(_ call: IncomingCall) async throws -> Value {
-        let box = try box(call)
+    private func watch(_ box: Box, _ call: IncomingCall) async throws -> Value {
         var feed = WatchFeed()
         var told: BoxMirror.View?
         for await _ in box.mirror.changes() {

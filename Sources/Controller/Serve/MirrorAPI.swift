@@ -5,20 +5,25 @@ import Seedbox
 import Web
 
 struct MirrorAPI: WebAPI {
-    let mirrors: [BoxMirror]
+    let boxes: [Box]
     let outbox: Outbox
     /// Unix milliseconds.
     let started: Int64
 
-    func boxes() async throws -> Value { ["boxes": .array(mirrors.map { ["name": .string($0.name)] })] }
+    func boxes() async throws -> Value { ["boxes": .array(boxes.map { ["name": .string($0.name)] })] }
 
-    func torrents(of box: String) async throws -> Value? { mirrors.first { $0.name == box }?.view.full }
+    /// Whoever asks is taken to look for a while.
+    func torrents(of box: String) async throws -> Value? {
+        guard let box = boxes.first(where: { $0.name == box }) else { return nil }
+        box.pace.glanced()
+        return box.mirror.view.full
+    }
 
     func metrics() async -> String {
         var text = FigureText()
         text.gauge("farseed_info", "The version that runs.", [(["software": Farseed.software], 1)])
         text.gauge("farseed_start_time_seconds", "When the controller started.", [([:], Double(started) / 1000)])
-        let views = mirrors.map { (name: $0.name, view: $0.view) }
+        let views = boxes.map { (name: $0.name, view: $0.mirror.view) }
         text.link(views)
         text.torrents(views)
         text.disks(views)

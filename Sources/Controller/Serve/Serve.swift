@@ -51,6 +51,8 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
                 group: group,
                 logger: logger
             ),
+            pace: BoxPace(),
+            realm: realm,
             logger: logger
         )
     }
@@ -69,7 +71,7 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
             group: webLoops,
             realm: realm,
             logins: logins,
-            api: MirrorAPI(mirrors: mirrors, outbox: outbox, started: started),
+            api: MirrorAPI(boxes: boxes, outbox: outbox, started: started),
             logger: logger
         )
     } catch let error as WebError {

@@ -46,7 +46,8 @@ class Measure:
 
     def __init__(self, directory, options, lab, family, table, say):
         self.options, self.lab, self.table, self.say = options, lab, table, say
-        self.window = QUICK_WINDOW if options.quick else WINDOW
+        self.listing = QUICK_WINDOW if options.quick else WINDOW
+        self.window = options.window or self.listing
         self.log = directory / "tap.log"
         tap = directory / "tap"
         words = [sys.executable, str(HERE / "tap.py"), str(self.log), str(options.agent)]
@@ -82,14 +83,17 @@ class Measure:
 
     def _fill(self, size):
         """Makes the daemon start with more torrents, which is sooner done than to add each."""
-        self.lab.call("stop_transmission", name="box", number=signal.SIGTERM)
+        # Those who send too, so that neither remembers the other as one that it could not reach.
+        for name in ("box", "seed"):
+            self.lab.call("stop_transmission", name=name, number=signal.SIGTERM)
         torrents = self.lab.directory / "swarm/box/torrents"
         for number in range(self.resting, size - MOVING):
             info = info_dictionary(f"resting torrent {number}")
             # Under this name the daemon takes it for one of its own; any other it would verify, ten a second.
             (torrents / f"{hashlib.sha1(info).hexdigest()}.torrent").write_bytes(b"d4:info%be" % info)
         self.resting = size - MOVING
-        self.lab.start_transmission()
+        for name in ("seed", "box"):
+            self.lab.start_transmission(name)
         self.lab.box.rpc("torrent-stop", {"ids": self.moving})
 
         def known():
@@ -124,7 +128,7 @@ class Measure:
                 if b"/swarm/box" in Path("/proc", str(pid), "cmdline").read_bytes()]
 
     def _tapped(self):
-        """Plain and compressed bytes of the agent's output until now."""
+        """Bytes of the agent's output until now: plain, compressed, and packed by SSH."""
         return [int(word) for word in self.log.read_text().splitlines()[-1].split()]
 
     def _watched(self, case):
@@ -135,9 +139,10 @@ class Measure:
             time.sleep(3 * INTERVAL)
             agents, daemon = home.agents(self.lab), self._daemon()
             before = processes.cpu(agents), processes.cpu(daemon), self._tapped(), time.monotonic()
-            resident = []
+            resident, shared = [], []
             while time.monotonic() < before[3] + self.window:
                 resident.append(sum(map(processes.memory, agents)))
+                shared.append(sum(map(processes.share, agents)))
                 time.sleep(1)
             passed = time.monotonic() - before[3]
             mine, theirs, tapped = processes.cpu(agents) - before[0], processes.cpu(daemon) - before[1], self._tapped()
@@ -148,8 +153,10 @@ class Measure:
         add = self.table.add
         add(case, "agent, CPU of one core", 100 * mine / passed, "%", 1)
         add(case, "agent, resident, all its processes", max(resident) / 1e6, "MB", len(resident))
+        add(case, "agent, resident, pages of several processes once", max(shared) / 1e6, "MB", len(shared))
         add(case, "agent, output per 2 s", (tapped[0] - before[2][0]) / intervals, "bytes", 1)
         add(case, "agent, output per 2 s, compressed", (tapped[1] - before[2][1]) / intervals, "bytes", 1)
+        add(case, "agent, output per 2 s, packed by SSH", (tapped[2] - before[2][2]) / intervals, "bytes", 1)
         add(case, "daemon while the agent watches, CPU", 100 * theirs / passed, "%", 1)
 
     def _listed(self, case):
@@ -157,7 +164,7 @@ class Measure:
         before, began = processes.cpu(daemon), time.monotonic()
         replies = zlib.compressobj(6)
         compressed = []
-        while time.monotonic() < began + self.window:
+        while time.monotonic() < began + self.listing:
             turn = time.monotonic()
             output = self.lab.run_in_namespace(["transmission-remote", "-l"]).stdout
             sizes.append(len(output))

@@ -1,13 +1,22 @@
-"""Stands between sshd and the agent: counts the bytes of the agent's output, plain and as SSH compresses them.
+"""Stands between sshd and the agent: counts the bytes of the agent's output, plain, as SSH compresses and as it packs them.
 
 Run by sshd in place of the agent:  python3 tap.py LOG AGENT ARGUMENT …
-Every line of LOG holds the two sums until then.
+Every line of LOG holds the three sums until then.
 """
 
 import os
 import subprocess
 import sys
 import zlib
+
+#: RFC 4253 and 4254: length and padding length before a packet's payload, the least
+#: padding, the block of aes-ctr and the mark of hmac-sha2-256.
+BEFORE, PADDING, BLOCK, MARK = 5, 4, 16, 32
+
+
+def packed(size):
+    """The bytes on the connection of a packet with a compressed payload of this size."""
+    return -(-(BEFORE + size + PADDING) // BLOCK) * BLOCK + MARK
 
 
 def main():
@@ -17,12 +26,16 @@ def main():
     source, target = agent.stdout.fileno(), sys.stdout.fileno()
     # zlib@openssh.com: one stream at level 6, flushed after every packet.
     stream = zlib.compressobj(6)
-    plain = compressed = 0
+    plain = compressed = framed = 0
     while data := os.read(source, 32768):
-        compressed += len(stream.compress(data)) + len(stream.flush(zlib.Z_PARTIAL_FLUSH))
+        # A channel's number and the length go into the same stream.
+        head = b"\x5e\0\0\0\0" + len(data).to_bytes(4, "big")
+        payload = len(stream.compress(head + data)) + len(stream.flush(zlib.Z_PARTIAL_FLUSH))
+        compressed += payload
+        framed += packed(payload)
         plain += len(data)
         # Before the bytes themselves, so that whoever has seen them finds them counted.
-        log.write(f"{plain} {compressed}\n")
+        log.write(f"{plain} {compressed} {framed}\n")
         while data:
             data = data[os.write(target, data):]
     return agent.wait()

@@ -104,6 +104,15 @@ def written(pid):
     return int(figures["wchar"])
 
 
+def share(pid):
+    """Resident bytes of a process, pages that several processes have divided among them."""
+    try:
+        lines = Path("/proc", str(pid), "smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
 def program(pid):
     """The name of the program that a process was called by, or None where it has ended."""
     try:

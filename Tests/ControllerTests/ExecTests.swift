@@ -32,6 +32,27 @@ import Testing
         )
     }
 
+    @Test func `on a terminal nothing in the output acts, in a pipe every byte stays`() async throws {
+        let sent = "1 \u{1B}[2J\u{1B}]0;pwned\u{7}\u{202E}gpj\tx\roverwritten 🧅\r\n"
+        let answer: FakeDaemon.Answer = { call in
+            // In pieces, so that the parts of one character come apart.
+            for byte in sent.utf8 { try await call.send(ByteBuffer(bytes: [byte]), lane: 1) }
+            try await call.send(ByteBuffer(bytes: [0x9B] + Array("31m\u{8}errors\r".utf8)), lane: 2)
+            return ["status": 3]
+        }
+        try await FakeDaemon.with(["exec": answer]) { daemon in
+            let command = ["exec", "-b", "vps", "-n", "x"]
+            let terminal = try TerminalRun(command, in: daemon.directory)
+            #expect(try await terminal.status() == 3)
+            #expect(try await terminal.shows("\u{FFFD}31m␈errors␍"))
+            #expect(terminal.text.contains("1 ␛[2J␛]0;pwned␇⟨202E⟩gpj\tx␍overwritten 🧅\r\n"))
+            #expect(!terminal.text.contains("\u{1B}"))
+
+            let piped = try await CommandRun.farseed(command, in: daemon.directory)
+            #expect(piped.text == sent)
+        }
+    }
+
     @Test func `input is carried raw, to its end`() async throws {
         let answer: FakeDaemon.Answer = { call in
             for await input in call.inputs {

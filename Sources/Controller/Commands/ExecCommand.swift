@@ -15,7 +15,8 @@ struct ExecCommand: AsyncParsableCommand {
         discussion: """
             The seedbox runs transmission-remote, and whatever else its agent's configuration allows. No shell takes \
             part: the arguments arrive as they are given. The exit status is the program's own, or 128 and the signal's \
-            number. Ctrl-C ends the program there.
+            number. Ctrl-C ends the program there. On a terminal, control characters in the output are shown as signs; \
+            to a file or a pipe it goes as it is.
             """
     )
 
@@ -81,12 +82,9 @@ struct RemoteProgram: Sendable {
             }
         }
         defer { watching.cancel() }
-        for await event in call.events {
-            guard case .data(let lane, let bytes) = event else { continue }
-            guard await (lane == 2 ? error : output).write(bytes) else {
-                call.cancel()
-                return 128 + SIGPIPE
-            }
+        guard await copy(call) else {
+            call.cancel()
+            return 128 + SIGPIPE
         }
         do {
             let result = try await call.result()
@@ -96,6 +94,22 @@ struct RemoteProgram: Sendable {
             if let signal = interrupted.signal { return 128 + signal }
             throw error
         }
+    }
+
+    /// Writes what comes, on a terminal so that nothing in it acts; false where nobody reads any more.
+    private func copy(_ call: OutgoingCall) async -> Bool {
+        let files = [output, error]
+        var streams = files.map { $0.isTerminal ? VisibleStream() : nil }
+        for await event in call.events {
+            guard case .data(let lane, let bytes) = event else { continue }
+            let number = lane == 2 ? 1 : 0
+            guard await files[number].write(streams[number]?.received(bytes) ?? bytes) else { return false }
+        }
+        for (number, file) in files.enumerated() {
+            guard let rest = streams[number]?.ended(), rest.readableBytes > 0 else { continue }
+            guard await file.write(rest) else { return false }
+        }
+        return true
     }
 
     static func exitStatus(_ result: Value) -> Int32 {

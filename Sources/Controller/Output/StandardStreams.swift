@@ -43,11 +43,14 @@ final class OutputFile: Sendable {
     static let standard = OutputFile(STDOUT_FILENO)
     static let error = OutputFile(STDERR_FILENO)
 
+    /// A person looks at it, and control characters act.
+    let isTerminal: Bool
     private let descriptor: Int32
     private let queue: DispatchQueue
 
     init(_ descriptor: Int32) {
         self.descriptor = descriptor
+        isTerminal = isatty(descriptor) == 1
         queue = DispatchQueue(label: "farseed.output.\(descriptor)")
     }
 

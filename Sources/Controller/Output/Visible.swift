@@ -10,18 +10,10 @@ func visible(_ text: String, atMost limit: Int = .max) -> String {
     var marks = 0
     for scalar in text.unicodeScalars {
         if count >= limit { return shown + "…" }
-        if scalar.isASCII {
+        if let sign = sign(for: scalar) {
             marks = 0
-            count += 1
-            switch scalar.value {
-            case 0..<0x20: shown.unicodeScalars.append(Unicode.Scalar(0x2400 + scalar.value)!)
-            case 0x7F: shown.unicodeScalars.append("\u{2421}")
-            default: shown.unicodeScalars.append(scalar)
-            }
-        } else if isTreacherous(scalar) {
-            marks = 0
-            count += 6
-            shown += "⟨" + String(scalar.value, radix: 16, uppercase: true) + "⟩"
+            count += sign.unicodeScalars.count
+            shown += sign
         } else if DisplayWidth.of(scalar) == 0 {
             // A tower of combining marks would climb into the lines above.
             marks += 1
@@ -33,6 +25,16 @@ func visible(_ text: String, atMost limit: Int = .max) -> String {
         }
     }
     return shown
+}
+
+/// What is shown in place of a character that acts instead of being seen; nil for all others.
+func sign(for scalar: Unicode.Scalar) -> String? {
+    switch scalar.value {
+    case 0..<0x20: String(Character(Unicode.Scalar(0x2400 + scalar.value)!))
+    case 0x20..<0x7F: nil
+    case 0x7F: "\u{2421}"
+    default: isTreacherous(scalar) ? "⟨" + String(scalar.value, radix: 16, uppercase: true) + "⟩" : nil
+    }
 }
 
 /// More combining marks on one letter than any script writes.

@@ -12,7 +12,9 @@ package struct SSHConfiguration: Sendable {
 
     /// How long each phase may take. Over Tor a round trip can take 2 s and more, and each has several.
     package struct Deadlines: Sendable {
-        /// Banner and key exchange: 3 round trips.
+        /// The server's first line: 1 round trip, and whatever sshd needs to start.
+        package var banner: TimeAmount = .seconds(45)
+        /// The key exchange after it: 2 round trips.
         package var handshake: TimeAmount = .seconds(60)
         /// Service request, key offer, signature: 3 round trips.
         package var login: TimeAmount = .seconds(45)

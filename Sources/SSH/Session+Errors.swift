@@ -9,6 +9,7 @@ extension Session {
         let lines = seen.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         if lines.dropLast().contains(where: { $0.starts(with: "SSH-".utf8) }) {
             banner = nil
+            setDeadline(configuration.deadlines.handshake, "the SSH key exchange")
         } else {
             banner = seen
             if seen.count >= Self.bannerLimit { fail(notSSH("It said: \(neutralised(seen))")) }

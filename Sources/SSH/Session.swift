@@ -60,7 +60,7 @@ final class Session {
 
     func begin(_ context: ChannelHandlerContext) {
         self.context = context
-        setDeadline(configuration.deadlines.handshake, "the SSH handshake")
+        setDeadline(configuration.deadlines.banner, "the SSH server's greeting")
         drive()
     }
 
@@ -197,11 +197,11 @@ final class Session {
         loop.scheduleTask(in: configuration.deadlines.close) { channel.close(promise: nil) }
     }
 
-    private func setDeadline(_ amount: TimeAmount, _ step: String) {
+    func setDeadline(_ amount: TimeAmount, _ step: String) {
         deadline?.cancel()
         deadline = loop.assumeIsolated().scheduleTask(in: amount) { [weak self] in
             guard let self else { return }
-            let heard = self.pipe.moved == 0 || self.banner != nil ? " Nothing that speaks SSH has answered." : ""
+            let heard = self.banner != nil ? " Nothing that speaks SSH has answered." : ""
             self.fail(SSHError(.timedOut, "\(step) took longer than \(amount.text).\(heard)".capitalisedFirst))
         }
     }

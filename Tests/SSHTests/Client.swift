@@ -18,6 +18,7 @@ enum Client {
             key: try PrivateKey(path: server.userKeyPath),
             hostKey: .pinned([HostKey(server.hostKeyLine)!])
         )
+        configuration.deadlines.banner = .seconds(20)
         configuration.deadlines.handshake = .seconds(20)
         configuration.deadlines.login = .seconds(20)
         return configuration

@@ -7,7 +7,11 @@ import Testing
 /// Servers that are none, or stop half-way.
 struct HostileServerTests {
     /// Listens, says `greeting` to who comes, and closes or keeps silent.
-    private func connect(to greeting: [UInt8], close: Bool, deadline: TimeAmount = .seconds(20)) async throws {
+    private func connect(
+        to greeting: [UInt8],
+        close: Bool,
+        change: (inout SSHConfiguration.Deadlines) -> Void = { _ in }
+    ) async throws {
         let group = MultiThreadedEventLoopGroup.singleton
         let server = try await ServerBootstrap(group: group)
             .childChannelInitializer { channel in
@@ -19,18 +23,32 @@ struct HostileServerTests {
         defer { server.close(promise: nil) }
         let key = try PrivateKey(Array(KeyTests.privateText.utf8))
         var configuration = SSHConfiguration(user: "nobody", key: key, hostKey: .pinned([key.publicKey]))
-        configuration.deadlines.handshake = deadline
+        change(&configuration.deadlines)
         let port = server.localAddress!.port!
         try await within(30) { [configuration] in
             _ = try await SSHConnection.open(on: Client.channel(port: port), configuration)
         }
     }
 
-    @Test func `A silent server is given up at the deadline`() async throws {
+    @Test func `A silent server is given up at the deadline of its greeting`() async throws {
         let error = await #expect(throws: SSHError.self) {
-            try await connect(to: [], close: false, deadline: .milliseconds(200))
+            try await connect(to: [], close: false) { $0.banner = .milliseconds(200) }
         }
         #expect(error?.code == .timedOut)
+        #expect(
+            error?.message
+                == "The SSH server's greeting took longer than 200 ms. Nothing that speaks SSH has answered."
+        )
+    }
+
+    @Test func `A server that stops after its greeting is given up at the deadline of the key exchange`() async throws {
+        let error = await #expect(throws: SSHError.self) {
+            try await connect(to: Array("SSH-2.0-OpenSSH_9.2\r\n".utf8), close: false) {
+                $0.handshake = .milliseconds(200)
+            }
+        }
+        #expect(error?.code == .timedOut)
+        #expect(error?.message == "The SSH key exchange took longer than 200 ms.")
     }
 
     @Test func `A server that closes at once is a lost connection with its words`() async throws {

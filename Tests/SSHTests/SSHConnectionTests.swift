@@ -1,3 +1,4 @@
+import Foundation
 import NIOCore
 import NIOPosix
 import Testing
@@ -139,6 +140,24 @@ import Testing
             }
         }
         #expect(refusal == (passphrase == "right" ? nil : .keyInvalid))
+    }
+
+    @Test(arguments: [nil, "right"])
+    func `A key that is in memory only logs in, locked or not`(passphrase: String?) async throws {
+        let server = try SSHServer()
+        var configuration = try Client.configuration(server)
+        let path = server.userKeyPath
+        if let passphrase { try SSHServer.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", passphrase, "-f", path]) }
+        let text = try #require(FileManager.default.contents(atPath: path))
+        try FileManager.default.removeItem(atPath: path)
+        configuration.key = try PrivateKey(Array(text), passphrase: passphrase)
+        let output = try await within(30) { [configuration] in
+            let connection = try await SSHConnection.open(on: Client.channel(port: server.port), configuration)
+            let output = try await connection.output("echo in")
+            await connection.close()
+            return output
+        }
+        #expect(output.stdout == "in\n")
     }
 
     @Test func `A channel closed early leaves the others alone`() async throws {

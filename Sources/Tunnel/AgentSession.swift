@@ -2,7 +2,7 @@
 package import Calls
 import NIOCore
 import SSH
-package import Seedbox
+import Seedbox
 import Synchronization
 package import Wire
 
@@ -15,7 +15,7 @@ package final class AgentSession: Sendable {
 
     private struct State {
         var hello: Hello?
-        var running: Task<Problem?, Never>?
+        var running: Task<DialFailure?, Never>?
     }
 
     /// Of a channel on which the forced command has been asked for.
@@ -36,32 +36,54 @@ package final class AgentSession: Sendable {
     /// and `end()` ends it.
     func start() {
         let (connection, ssh) = (connection, ssh)
-        let task = Task<Problem?, Never> {
+        let task = Task<DialFailure?, Never> {
             do {
                 try await connection.run()
-                return nil
+                return await Self.loss(ssh)
             } catch let problem as Problem {
-                return problem
+                return DialFailure(problem, at: .greeting)
             } catch let error as CallsError {
                 // The reason below is the better one: the channel only saw its end.
-                if let reason = await Self.reason(ssh) { return Problem(.connectionLost, reason.message) }
-                return error.problem
+                if let loss = await Self.loss(ssh) { return loss }
+                guard error.code == .lost else { return DialFailure(error, at: .greeting) }
+                return Self.agentEnded
             } catch {
-                return Problem(.connectionLost, "The connection to the agent was lost.")
+                return DialFailure(
+                    Problem(.connectionLost, "The connection to the agent was lost."),
+                    .newCircuit,
+                    at: .handshake
+                )
             }
         }
         state.withLock { $0.running = task }
     }
 
+    /// The channel ended and the SSH connection did not: so did the program at its other end.
+    static let agentEnded = DialFailure(
+        Problem(
+            .connectionLost,
+            "The agent on the VPS ended without a word: it was killed or has crashed. It is started again by itself; "
+                + "if that goes on, look into the journal there."
+        ),
+        .newCircuit,
+        at: .greeting
+    )
+
     /// Why the SSH connection ended, where it has.
-    private static func reason(_ ssh: SSHConnection) async -> SSHError? {
-        let ended = try? await within(.milliseconds(200), orThrow: CancellationError()) { try await ssh.closed.get() }
+    private static func loss(_ ssh: SSHConnection) async -> DialFailure? {
+        // Not the future's own wait, which no cancellation ends.
+        let (ends, post) = AsyncStream<SSHError>.makeStream()
+        ssh.closed.whenSuccess { post.yield($0) }
+        let ended = try? await within(.milliseconds(200), orThrow: CancellationError()) {
+            for await end in ends { return end }
+            throw CancellationError()
+        }
         guard let ended, ended.code != .closed, ended.code != .channelClosed else { return nil }
-        return ended
+        return DialFailure(Problem(.connectionLost, ended.message), .newCircuit, at: .handshake)
     }
 
-    /// Waits for the end; the reason, where it is not our own doing.
-    package func ended() async -> Problem? {
+    /// Waits for the end; the reason and the stage that it befell, where it is not our own doing.
+    func ended() async -> DialFailure? {
         guard let running = state.withLock(\.running) else { return nil }
         return await running.value
     }

@@ -15,6 +15,23 @@ package struct DialFailure: Error, Sendable, Hashable {
         self.stage = stage
     }
 
+    /// Of tor's answer to the SOCKS request.
+    ///
+    /// What leads to an onion service has codes of its own, so the general one comes from the service's end of the circuit:
+    /// there tor hides why it cannot connect to what it serves (its `hs_service.c` says MISC and never CONNECTREFUSED).
+    ///
+    /// - Parameter isCircuitBuilt: what the control port says; nil where there is none.
+    init(_ failure: SOCKSFailure, to address: String, isCircuitBuilt: Bool?) {
+        switch failure {
+        case .reply(.connectionRefused):
+            self.init(failure.problem, failure.remedy, at: .handshake)
+        case .reply(.generalFailure) where address.hasSuffix(".onion") && isCircuitBuilt != false:
+            self.init(SOCKSReply.connectionRefused.problem, SOCKSReply.connectionRefused.remedy, at: .handshake)
+        case .silent: self.init(failure.problem, failure.remedy, at: .socks)
+        default: self.init(failure.problem, failure.remedy, at: .circuit)
+        }
+    }
+
     /// Of an error of SSH or of the calls on it.
     init(_ error: any Error, at stage: Dialer.Stage) {
         switch error {

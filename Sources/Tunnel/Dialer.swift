@@ -25,16 +25,16 @@ package struct Dialer: Sendable {
     }
 
     private let configuration: TunnelConfiguration
-    private let socks: TorAddress
+    private let tor: Tor
     private let group: any EventLoopGroup
 
     private static let connecting = TimeAmount.seconds(10)
     /// The command that the gate on the VPS knows.
     private static let command = "farseed-agent serve"
 
-    package init(_ configuration: TunnelConfiguration, socks: TorAddress, group: any EventLoopGroup) {
+    package init(_ configuration: TunnelConfiguration, tor: Tor, group: any EventLoopGroup) {
         self.configuration = configuration
-        self.socks = socks
+        self.tor = tor
         self.group = group
     }
 
@@ -95,17 +95,19 @@ package struct Dialer: Sendable {
             ahead: SSHConfiguration.identification
         )
         let connected = group.any().makePromise(of: Void.self)
+        let deadlines = SOCKS5Handler.Deadlines(circuit: .init(configuration.timing.socks))
         let bootstrap = ClientBootstrap(group: group)
             .connectTimeout(Self.connecting)
             .channelOption(.autoRead, value: false)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(SOCKS5Handler(request, connected: connected))
+                    let handler = SOCKS5Handler(request, deadlines: deadlines, connected: connected)
+                    try channel.pipeline.syncOperations.addHandler(handler)
                 }
             }
         let channel: any Channel
         do {
-            switch socks {
+            switch tor.socks {
             case .tcp(let host, let port):
                 // A literal address: nothing is resolved here.
                 channel = try await bootstrap.connect(to: SocketAddress(ipAddress: host, port: port)).get()
@@ -116,17 +118,13 @@ package struct Dialer: Sendable {
             throw DialFailure(
                 Problem(
                     .socksUnreachable,
-                    "Tor's SOCKS port \(socks) does not answer. Start tor, or correct `socks` in the configuration."
+                    "Tor's SOCKS port \(tor.socks) does not answer. Start tor, or correct `socks` in the configuration."
                 ),
                 .backOff,
                 at: .socks
             )
         }
         reached(.circuit)
-        let deadline = channel.eventLoop.scheduleTask(in: .init(configuration.timing.socks)) {
-            connected.fail(ChannelError.connectTimeout(.init(configuration.timing.socks)))
-        }
-        defer { deadline.cancel() }
         return try await withTaskCancellationHandler {
             do {
                 try await connected.futureResult.get()
@@ -134,18 +132,9 @@ package struct Dialer: Sendable {
             } catch {
                 channel.close(promise: nil)
                 try Task.checkCancellation()
-                if let failure = error as? SOCKSFailure {
-                    throw DialFailure(failure.problem, failure.remedy, at: .circuit)
-                }
-                throw DialFailure(
-                    Problem(
-                        .timedOut,
-                        "Tor found no circuit to the seedbox in time. It may be slow or the VPS may be down; "
-                            + "this is tried again by itself."
-                    ),
-                    .newCircuit,
-                    at: .circuit
-                )
+                let isBuilt = tor.status.news.map { $0.paths[isolation] != nil }
+                // An error of the stream itself is an end before its time, too.
+                throw DialFailure(error as? SOCKSFailure ?? .closed, to: address, isCircuitBuilt: isBuilt)
             }
         } onCancel: {
             channel.close(promise: nil)

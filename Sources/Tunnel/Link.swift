@@ -23,6 +23,9 @@ package final class Link: Service {
         var attempts: [Int: Task<Void, Never>] = [:]
         /// The SOCKS passwords of attempts and sessions, by which tor tells their circuits.
         var isolations: [Int: String] = [:]
+        /// Those of them whose circuits tor has told of, and that of the session that was lost last, where it was one.
+        var circuitsSeen: Set<String> = []
+        var lostCircuit: String?
         /// The newest start of each timer; one that was restarted or cancelled fires in vain.
         var timers: [LinkMachine.Timer: Int] = [:]
         var lastTimer = 0
@@ -45,6 +48,19 @@ package final class Link: Service {
         var path: [String]? {
             guard let id = machine.session?.id ?? isolations.keys.max() else { return nil }
             return isolations[id].flatMap { torStatus.news?.paths[$0] }
+        }
+
+        /// True once tor says that the lost session's circuit is no more; without tor nothing is known of it.
+        var isCircuitGone: Bool {
+            guard let lostCircuit, let news = torStatus.news else { return false }
+            return news.paths[lostCircuit] == nil
+        }
+
+        mutating func told(of tor: Tor.Status) {
+            torStatus = tor
+            guard let paths = tor.news?.paths else { return }
+            circuitsSeen = circuitsSeen.intersection(isolations.values)
+                .union(isolations.values.filter { paths[$0] != nil })
         }
     }
 
@@ -135,7 +151,7 @@ package final class Link: Service {
             await withDiscardingTaskGroup { group in
                 group.addTask { [self] in
                     for await status in tor.statuses() {
-                        state.withLock { $0.torStatus = status }
+                        state.withLock { $0.told(of: status) }
                         post.yield(status.isUsable ? .torUsable : .torUnusable)
                     }
                 }
@@ -164,13 +180,18 @@ package final class Link: Service {
         switch event {
         case .reached(_, let stage): state.stage = stage
         case .heard: state.heardAt = Wall.milliseconds
-        case .ended(let id, _):
+        case .ended(let id, _, let stage):
             state.sessions[id] = nil
-            state.isolations[id] = nil
+            let isolation = state.isolations.removeValue(forKey: id)
+            guard id == state.machine.session?.id, stage == .handshake else { return }
+            state.lostCircuit = isolation.flatMap { state.circuitsSeen.contains($0) ? $0 : nil }
         case .failed(let id, _):
             state.failures += 1
             state.isolations[id] = nil
-        case .opened: state.heardAt = Wall.milliseconds
+            state.lostCircuit = nil
+        case .opened:
+            state.heardAt = Wall.milliseconds
+            state.lostCircuit = nil
         default: break
         }
     }
@@ -226,7 +247,7 @@ package final class Link: Service {
     }
 
     private func attempt(_ id: Int, _ address: String) {
-        let dialer = Dialer(configuration, socks: tor.socks, group: group)
+        let dialer = Dialer(configuration, tor: tor, group: group)
         let isolation = Wall.nonce()
         // Not in the group: one attempt must be cancelled without the others. `leave` cancels what is left.
         let begin = { [self] in
@@ -242,10 +263,8 @@ package final class Link: Service {
                     }
                     guard isWanted else { return await session.end() }
                     post.yield(.opened(id))
-                    let problem = await session.ended()
-                    post.yield(
-                        .ended(id, problem ?? Problem(.connectionLost, "The agent on the VPS closed the connection."))
-                    )
+                    let failure = await session.ended() ?? AgentSession.agentEnded
+                    post.yield(.ended(id, failure.problem, at: failure.stage))
                     await session.end()
                 } catch let failure as DialFailure {
                     _ = state.withLock { $0.attempts.removeValue(forKey: id) }
@@ -279,7 +298,7 @@ package final class Link: Service {
         guard before != after else { return }
         var metadata: Logger.Metadata = ["tunnel.state": "\(after)"]
         if case .failed(_, let failure) = event { metadata["tunnel.problem"] = "\(failure.problem.code.rawValue)" }
-        if case .ended(_, let problem) = event { metadata["tunnel.problem"] = "\(problem.code.rawValue)" }
+        if case .ended(_, let problem, _) = event { metadata["tunnel.problem"] = "\(problem.code.rawValue)" }
         switch after {
         case "live": logger.info("The link is live", metadata: metadata)
         case "lost", "suspect", "backing-off": logger.notice("The link is not live", metadata: metadata)
@@ -295,7 +314,8 @@ package final class Link: Service {
             stage: state.stage,
             path: state.path,
             software: state.live?.hello?.software,
-            heardAt: state.heardAt
+            heardAt: state.heardAt,
+            isCircuitGone: state.isCircuitGone
         ).status
         guard status != state.shown else { return }
         state.shown = status

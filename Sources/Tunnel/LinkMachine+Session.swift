@@ -102,35 +102,62 @@ extension LinkMachine {
 
     mutating func dead(at now: Duration, jitter: Double) -> [Action] {
         guard let live = session else { return [] }
-        let problem = Problem(
-            .connectionLost,
-            "The agent has not answered for too long: the circuit is dead. A new session is being opened."
-        )
-        return [.end(live.id)] + over(problem, at: now, jitter: jitter)
+        let stage = silentStage
+        let problem = Problem(.connectionLost, Self.silence(at: stage) + " A new session is being opened.")
+        return [.end(live.id)] + over(problem, at: stage, now: now, jitter: jitter)
     }
 
-    mutating func ended(_ id: Int, _ problem: Problem, at now: Duration, jitter: Double) -> [Action] {
+    /// The stage that the silence of a session is put down to: how far what was begun beside it has come. Without that it
+    /// is the circuit, which is what dies in silence.
+    var silentStage: Dialer.Stage {
+        switch state {
+        case .live(_, .coming(let rival)), .suspect(_, .coming(let rival)): max(rival.stage, .circuit)
+        case .live, .suspect, .waitingForTor, .attempting, .backingOff: .circuit
+        }
+    }
+
+    private static func silence(at stage: Dialer.Stage) -> String {
+        switch stage {
+        case .socks, .circuit: "The seedbox has not answered for too long: the circuit to it is dead."
+        case .handshake, .login:
+            "The seedbox has not answered for too long, and its sshd is slow to answer on another circuit, too."
+        case .greeting: "The agent has not answered for too long, though sshd on the VPS does."
+        }
+    }
+
+    mutating func ended(
+        _ id: Int,
+        _ problem: Problem,
+        at stage: Dialer.Stage,
+        now: Duration,
+        jitter: Double
+    ) -> [Action] {
         switch state {
         case .live(let live, .warm(let spare)) where spare.id == id:
             failures += 1
             state = .live(live, spare: .none)
-            let failure = DialFailure(problem, .backOff, at: .handshake)
+            let failure = DialFailure(problem, .backOff, at: stage)
             return [.set(.retry, pause(after: failure, jitter: jitter, at: now))]
         case .suspect(let live, .warm(let spare)) where spare.id == id:
             state = .suspect(live, spare: .none)
             return [.set(.retry, spacing(at: now) ?? .zero)]
         default:
             guard session?.id == id else { return [] }
-            return over(problem, at: now, jitter: jitter)
+            return over(problem, at: stage, now: now, jitter: jitter)
         }
     }
 
     /// The session is no more: what was to take its place does, or an attempt is begun.
-    private mutating func over(_ problem: Problem, at now: Duration, jitter: Double) -> [Action] {
+    private mutating func over(
+        _ problem: Problem,
+        at stage: Dialer.Stage,
+        now: Duration,
+        jitter: Double
+    ) -> [Action] {
         quickDeaths = now - adoptedAt < Self.steadyAfter ? quickDeaths + 1 : 0
         let failure =
             problem.code == .connectionLost
-            ? DialFailure(problem, .newCircuit, at: .handshake) : DialFailure(problem, at: .greeting)
+            ? DialFailure(problem, .newCircuit, at: stage) : DialFailure(problem, at: .greeting)
         self.failure = failure
         var actions: [Action] = [.cancel(.ping), .cancel(.suspect), .cancel(.dead)]
         switch state {

@@ -30,8 +30,8 @@ package struct LinkMachine: Sendable {
         /// An attempt has become a session.
         case opened(Int)
         case failed(Int, DialFailure)
-        /// A session has ended, without our asking.
-        case ended(Int, Problem)
+        /// A session has ended, without our asking, by what befell this stage.
+        case ended(Int, Problem, at: Dialer.Stage = .handshake)
         /// A session has answered a ping; it has carried so many bytes until then.
         case heard(Int, roundTrip: Duration, carried: UInt64 = 0)
         case timer(Timer)
@@ -175,7 +175,7 @@ package struct LinkMachine: Sendable {
         case .reached(let id, let stage): reached(id, stage)
         case .opened(let id): opened(id, at: now)
         case .failed(let id, let failure): failed(id, failure, at: now, jitter: jitter)
-        case .ended(let id, let problem): ended(id, problem, at: now, jitter: jitter)
+        case .ended(let id, let problem, let stage): ended(id, problem, at: stage, now: now, jitter: jitter)
         case .heard(let id, let roundTrip, let carried): heard(id, roundTrip, carried, at: now)
         case .timer(.retry): retry(at: now)
         case .timer(.ping): ping(at: now)

@@ -11,6 +11,8 @@ struct LinkView {
     /// What the agent calls itself.
     var software: String?
     var heardAt: Int64?
+    /// Tor says that the circuit of the session that was lost is no more.
+    var isCircuitGone = false
 
     var status: LinkStatus {
         var status = LinkStatus(
@@ -26,7 +28,6 @@ struct LinkView {
         }
         if status[.agent].state == .up { status[.agent].detail = software.map { String($0.prefix(40)) } ?? "" }
         if case .live(_, .warm) = machine.state { status[.ssh].detail = "another session stands by" }
-        if case .suspect = machine.state { status[.agent] = .init(.waiting, "no answer; trying another circuit") }
         return status
     }
 
@@ -55,7 +56,12 @@ struct LinkView {
     private var problem: Problem? {
         if machine.session != nil { return nil }
         if case .waitingForTor = machine.state { return tor.problem ?? bootstrapProblem }
-        return machine.failure?.problem
+        guard isCircuitGone else { return machine.failure?.problem }
+        return Problem(
+            .connectionLost,
+            "The circuit to the seedbox broke: a relay on the way or the seedbox's own tor went away. A new session is "
+                + "being opened."
+        )
     }
 
     /// Only what keeps tor from going on is a problem; being on its way is not.
@@ -84,16 +90,19 @@ struct LinkView {
     }
 
     private func hopStatus(_ first: Dialer.Stage, _ last: Dialer.Stage, _ words: String) -> LinkStatus.HopStatus {
-        if machine.session != nil { return .init(.up) }
-        if let current {
-            if current > last { return .init(.up) }
-            if current >= first { return .init(.waiting, words) }
-            return .init(.unknown)
+        switch machine.state {
+        case .live: return .init(.up)
+        case .suspect:
+            // What is silent is in doubt, and what lies behind it is out of reach.
+            let silent = machine.silentStage
+            if silent > last { return .init(.up) }
+            return silent >= first ? .init(.waiting, "no answer; trying another circuit") : .init(.unknown)
+        case .waitingForTor, .attempting, .backingOff: break
         }
-        guard let failedAt else { return .init(.unknown) }
-        if failedAt > last { return .init(.up) }
-        if failedAt >= first { return .init(.down, Self.words(machine.failure?.problem.code)) }
-        return .init(.unknown)
+        if let current, current > last { return .init(.up) }
+        if let failedAt, failedAt >= first, failedAt <= last { return .init(.down, Self.words(problem?.code)) }
+        if let current { return current >= first ? .init(.waiting, words) : .init(.unknown) }
+        return failedAt.map { $0 > last } == true ? .init(.up) : .init(.unknown)
     }
 
     /// The stage that an attempt is at; of two, the one that is further.
@@ -102,9 +111,14 @@ struct LinkView {
         return max(attempt.stage, rival?.stage ?? .socks)
     }
 
-    /// The stage that the last attempt failed at; nil while one is under way.
+    /// The stage that failed last, until an attempt has come past it.
     private var failedAt: Dialer.Stage? {
-        if case .backingOff = machine.state { machine.failure?.stage } else { nil }
+        let stage = isCircuitGone ? .circuit : machine.failure?.stage
+        switch machine.state {
+        case .backingOff: return stage
+        case .attempting: return stage.flatMap { failed in current.map { $0 > failed } == true ? nil : failed }
+        case .waitingForTor, .live, .suspect: return nil
+        }
     }
 
     private static func words(_ code: Problem.Code?) -> String {

@@ -66,7 +66,7 @@ package struct OneShotLink: Sendable {
             @escaping @Sendable (Dialer, String, String, @escaping @Sendable (Dialer.Stage) -> Void) async throws ->
             Success
     ) async throws -> Success {
-        let dialer = Dialer(configuration, socks: tor.socks, group: group)
+        let dialer = Dialer(configuration, tor: tor, group: group)
         return try await withThrowingTaskGroup(of: Outcome<Success>.self) { [self] tasks in
             var (begun, running, mayBegin) = (0, 0, true)
             while true {

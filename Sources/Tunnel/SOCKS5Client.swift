@@ -64,6 +64,16 @@ package struct SOCKS5Client: Sendable {
     /// The peer closed before the dialogue was over.
     package mutating func closed() -> Action { fail(.closed) }
 
+    /// The dialogue is over but for the answer that waits for a circuit.
+    var isRequesting: Bool {
+        if case .requesting = state { true } else { false }
+    }
+
+    /// The deadline of what is being waited for has passed.
+    package mutating func timedOut() -> Action {
+        if case .requesting = state { fail(.noCircuit) } else { fail(.silent) }
+    }
+
     private mutating func choosing(_ bytes: inout ByteBuffer) -> Action {
         guard let version = bytes.getInteger(at: bytes.readerIndex, as: UInt8.self) else { return .wait }
         guard version == 0x05 else { return fail(.notSOCKS) }

@@ -21,12 +21,21 @@ final class SOCKS5Handler: ChannelDuplexHandler {
         case failed
     }
 
+    /// How long the answers may take that tor gives by itself, and the one that waits for a circuit.
+    struct Deadlines {
+        var dialogue = TimeAmount.seconds(10)
+        var circuit = TimeAmount.seconds(90)
+    }
+
     private var client: SOCKS5Client
+    private let deadlines: Deadlines
+    private var deadline: Scheduled<Void>?
     private let connected: EventLoopPromise<Void>
     private var inbound = ByteBuffer()
     private var state = State.asking
 
-    init(_ request: SOCKS5Client.Request, connected: EventLoopPromise<Void>) {
+    init(_ request: SOCKS5Client.Request, deadlines: Deadlines = Deadlines(), connected: EventLoopPromise<Void>) {
+        self.deadlines = deadlines
         client = SOCKS5Client(request)
         self.connected = connected
     }
@@ -40,7 +49,10 @@ final class SOCKS5Handler: ChannelDuplexHandler {
         context.fireChannelActive()
     }
 
+    func handlerRemoved(context: ChannelHandlerContext) { deadline?.cancel() }
+
     private func begin(_ context: ChannelHandlerContext) {
+        setDeadline(context, deadlines.dialogue)
         context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: SOCKS5Client.greeting)), promise: nil)
         context.read()
     }
@@ -61,11 +73,13 @@ final class SOCKS5Handler: ChannelDuplexHandler {
             switch client.received(&inbound) {
             case .send(let bytes):
                 context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: bytes)), promise: nil)
+                setDeadline(context, client.isRequesting ? deadlines.circuit : deadlines.dialogue)
             case .wait:
                 if inbound.readableBytes > Self.mostBytes { fail(context, .notSOCKS) }
                 return
             case .connected:
                 state = .connected
+                deadline?.cancel()
                 connected.succeed()
             case .fail(let failure): fail(context, failure)
             }
@@ -102,12 +116,22 @@ final class SOCKS5Handler: ChannelDuplexHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard case .asking = state else { return context.fireErrorCaught(error) }
         state = .failed
+        deadline?.cancel()
         connected.fail(error)
         context.close(promise: nil)
     }
 
+    private func setDeadline(_ context: ChannelHandlerContext, _ amount: TimeAmount) {
+        deadline?.cancel()
+        deadline = context.eventLoop.assumeIsolated().scheduleTask(in: amount) { [weak self] in
+            guard let self, case .asking = self.state, case .fail(let failure) = self.client.timedOut() else { return }
+            self.fail(context, failure)
+        }
+    }
+
     private func fail(_ context: ChannelHandlerContext, _ failure: SOCKSFailure) {
         state = .failed
+        deadline?.cancel()
         connected.fail(failure)
         context.close(promise: nil)
     }

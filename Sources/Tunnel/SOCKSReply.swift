@@ -132,11 +132,16 @@ package enum SOCKSFailure: Error, Sendable, Hashable {
     case notSOCKS
     /// It closed the connection in the middle of the dialogue.
     case closed
+    /// It takes connections and does not say what a SOCKS port says at once.
+    case silent
+    /// The request was not answered in time.
+    case noCircuit
 
     package var remedy: SOCKSReply.Remedy {
         switch self {
         case .reply(let reply): reply.remedy
-        case .unknownReply, .closed: .backOff
+        case .unknownReply, .closed, .silent: .backOff
+        case .noCircuit: .newCircuit
         case .credentialsRefused, .notSOCKS: .tellOwner
         }
     }
@@ -164,6 +169,18 @@ package enum SOCKSFailure: Error, Sendable, Hashable {
             Problem(
                 .torFailed,
                 "Tor closed the SOCKS connection without an answer. It may be restarting; this is tried again by itself."
+            )
+        case .silent:
+            Problem(
+                .socksUnreachable,
+                "What listens at the SOCKS address takes connections but says nothing. Restart tor if it hangs, or "
+                    + "correct `socks` in the configuration."
+            )
+        case .noCircuit:
+            Problem(
+                .timedOut,
+                "Tor found no circuit to the seedbox in time. It may be slow or the VPS may be down; this is tried again "
+                    + "by itself."
             )
         }
     }

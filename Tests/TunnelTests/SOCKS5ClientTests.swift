@@ -104,6 +104,18 @@ import Testing
         #expect(client.closed() == .wait)
     }
 
+    @Test("Silence before the request is the port's, after it the circuit's", arguments: [(0, .silent), (1, .silent),
+        (2, .noCircuit)] as [(Int, SOCKSFailure)])
+    func timedOut(answers: Int, failure: SOCKSFailure) {
+        var client = SOCKS5Client(Self.request)
+        for answer in Self.dialogue.prefix(answers) {
+            var bytes = ByteBuffer(bytes: answer)
+            _ = client.received(&bytes)
+        }
+        #expect(client.timedOut() == .fail(failure))
+        #expect(client.timedOut() == .wait)
+    }
+
     @Test("A hundred thousand mutated dialogues neither crash nor take the host's bytes for a reply")
     func mutated() {
         var random = SplitMix(state: 7)

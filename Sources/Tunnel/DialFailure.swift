@@ -20,14 +20,16 @@ package struct DialFailure: Error, Sendable, Hashable {
     /// What leads to an onion service has codes of its own, so the general one comes from the service's end of the circuit:
     /// there tor hides why it cannot connect to what it serves (its `hs_service.c` says MISC and never CONNECTREFUSED).
     ///
-    /// - Parameter isCircuitBuilt: what the control port says; nil where there is none.
-    init(_ failure: SOCKSFailure, to address: String, isCircuitBuilt: Bool?) {
+    /// - Parameter isTorReady: false where the control port says that tor has not bootstrapped.
+    init(_ failure: SOCKSFailure, to address: String, isTorReady: Bool) {
         switch failure {
         case .reply(.connectionRefused):
             self.init(failure.problem, failure.remedy, at: .handshake)
-        case .reply(.generalFailure) where address.hasSuffix(".onion") && isCircuitBuilt != false:
+        case .reply(.generalFailure) where address.hasSuffix(".onion") && isTorReady:
             self.init(SOCKSReply.connectionRefused.problem, SOCKSReply.connectionRefused.remedy, at: .handshake)
-        case .silent: self.init(failure.problem, failure.remedy, at: .socks)
+        // What is wrong with the port itself; a reply comes from a tor that works.
+        case .credentialsRefused, .notSOCKS, .closed, .silent:
+            self.init(failure.problem, failure.remedy, at: .socks)
         default: self.init(failure.problem, failure.remedy, at: .circuit)
         }
     }

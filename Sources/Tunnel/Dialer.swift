@@ -132,9 +132,8 @@ package struct Dialer: Sendable {
             } catch {
                 channel.close(promise: nil)
                 try Task.checkCancellation()
-                let isBuilt = tor.status.news.map { $0.paths[isolation] != nil }
                 // An error of the stream itself is an end before its time, too.
-                throw DialFailure(error as? SOCKSFailure ?? .closed, to: address, isCircuitBuilt: isBuilt)
+                throw DialFailure(error as? SOCKSFailure ?? .closed, to: address, isTorReady: tor.status.isUsable)
             }
         } onCancel: {
             channel.close(promise: nil)

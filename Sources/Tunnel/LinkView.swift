@@ -84,7 +84,10 @@ struct LinkView {
             if machine.session != nil || failedAt != .socks { return .init(.up, news.version ?? "") }
         }
         if machine.session != nil { return .init(.up) }
-        if failedAt == .socks { return .init(.down, "does not answer") }
+        if failedAt == .socks {
+            let code = machine.failure?.problem.code
+            return .init(.down, code == .socksUnreachable ? "does not answer" : Self.words(code))
+        }
         if let stage = current, stage > .socks { return .init(.up) }
         return failedAt == nil ? .init(current == nil ? .unknown : .waiting) : .init(.up)
     }

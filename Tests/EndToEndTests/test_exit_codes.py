@@ -147,11 +147,13 @@ def test_a_faulty_configuration_has_its_exit_code(home):
     assert checked.returncode == 21 and str(len(home.config.read_text().splitlines())) in checked.stderr, checked
 
 
-#: What tor's SOCKS port answers where the way is not to be had: the code's name and the answer's byte.
-ANSWERS = {
-    "tor-not-ready": 0x01, "host-unreachable": 0x04, "onion-unreachable": 0xF2, "onion-authorization-wrong": 0xF5,
-    "onion-address-invalid": 0xF6,
-}
+#: What tor's SOCKS port answers where the way is not to be had: the code's name, the answer's byte and the address, which
+#: is the onion service's where none stands. Such a service gives its tor the general failure where sshd refuses.
+ANSWERS = [
+    ("tor-not-ready", 0x01, {"address": "vps.test"}), ("connection-refused", 0x01, {}), ("connection-refused", 0x05, {}),
+    ("host-unreachable", 0x04, {}), ("onion-unreachable", 0xF2, {}), ("onion-authorization-wrong", 0xF5, {}),
+    ("onion-address-invalid", 0xF6, {}),
+]
 
 
 class Socks(socketserver.ThreadingTCPServer):
@@ -190,10 +192,10 @@ class Socks(socketserver.ThreadingTCPServer):
         self.server_close()
 
 
-@pytest.mark.parametrize("name", ANSWERS)
-def test_each_answer_of_tor_has_its_exit_code(name, lab, tmp_path):
-    with Socks(ANSWERS[name]) as socks:
-        with make_home(lab, tmp_path, tor={"socks": socks.address, "control": None}) as home:
+@pytest.mark.parametrize("name, answer, place", ANSWERS)
+def test_each_answer_of_tor_has_its_exit_code(name, answer, place, lab, tmp_path):
+    with Socks(answer) as socks:
+        with make_home(lab, tmp_path, tor={"socks": socks.address, "control": None}, box=place) as home:
             assert told_code(home.run("list", "--json", timeout=90)) == (name, CODES[name])
             assert home.run("doctor", timeout=90).returncode == CODES[name]
 

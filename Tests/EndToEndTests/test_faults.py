@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from conftest import AGENT, CODES, Page, free_port, make_home, wait_for
+from conftest import AGENT, CODES, Page, free_port, hop, make_home, wait_for
 
 #: How long one attempt may take until it is known to have failed.
 ATTEMPT = 90
@@ -62,6 +62,20 @@ def overrides(kind, lab, tmp_path, refusing_socks):
 CONFIGURED = {
     "host-key-mismatch": 46, "login-refused": 47, "onion-not-found": 38, "socks-unreachable": 34,
     "socks-refused": 35,
+}
+
+
+#: What each sentence tells to do, in words that no other has, and the hop that is named.
+TOLD = {
+    "host-key-mismatch": ("ssh-keygen -lf", "ssh"),
+    "login-refused": ("into that user's authorized_keys", "ssh"),
+    "onion-not-found": ("the hostname file on the VPS", "circuit"),
+    "socks-unreachable": ("Start tor", "tor"),
+    "socks-refused": ("names tor's own port", "tor"),
+    "agent-missing": ("Install farseed-agent there", "agent"),
+    "agent-incompatible": ("Bring the older of them up to date", "agent"),
+    "transmission-down": ("transmission-daemon is not running there", "transmission"),
+    "transmission-unauthorized": ("into a file of mode 0600", "transmission"),
 }
 
 
@@ -126,6 +140,7 @@ def expect_fault(home, chromium, kind, code):
     sentence = result.stderr.strip()
     assert sentence.startswith("farseed: ") and sentence.endswith(".") and len(sentence.splitlines()) == 1, sentence
     assert len(sentence) > 40, "a sentence says what happened, what it means and what to do"
+    assert [name for name, (words, _) in TOLD.items() if words in sentence] == [kind], sentence
 
     answer = home.run("list", "--json", timeout=ATTEMPT)
     assert answer.returncode == code
@@ -134,7 +149,10 @@ def expect_fault(home, chromium, kind, code):
     home.start()
     page = Page(chromium, home.url)
     wait_for(f"the page to say {kind}", lambda: (page.problem() or {}).get("code") == kind, ATTEMPT)
-    assert page.problem()["text"].strip()
+    words, broken = TOLD[kind]
+    assert words in page.problem()["text"], page.problem()
+    wait_for(f"the page to call {broken} down", lambda: page.hops()[broken] == "down", ATTEMPT, pause=0.02)
+    wait_for("farseed status to do so, too", lambda: hop(home, broken) == "down", ATTEMPT)
     served = home.run("list", timeout=ATTEMPT)
     # An agent that knew Transmission's torrents has told them: then the last data are shown, with their age and the reason.
     shows_last = kind.startswith("transmission") and served.returncode == 0 and " old: " in served.stderr

@@ -40,7 +40,7 @@ import Testing
         _ = story.tell(.timer(.retry))
         _ = story.tell(.reached(2, .circuit))
         #expect(hops(story.machine) == ["circuit waiting", "ssh down", "agent unknown"])
-        _ = story.tell(.failed(2, DialFailure(.reply(.generalFailure), to: Self.onion, isCircuitBuilt: true)))
+        _ = story.tell(.failed(2, DialFailure(.reply(.generalFailure), to: Self.onion, isTorReady: true)))
         #expect(hops(story.machine) == ["ssh down", "agent unknown"])
         let status = LinkView(machine: story.machine, tor: Tor.Status()).status
         #expect(status.problem?.code == .connectionRefused && status[.ssh].detail == "connection refused")
@@ -101,23 +101,38 @@ import Testing
         #expect(hops(story.machine).first == "circuit waiting")
     }
 
+    @Test(
+        "What is wrong with the SOCKS port is tor's hop",
+        arguments: [
+            (SOCKSFailure.credentialsRefused, "socks refused"), (.notSOCKS, "socks invalid"), (.closed, "tor failed"),
+            (.silent, "does not answer"),
+        ]
+    )
+    func port(failure: SOCKSFailure, words: String) {
+        var story = LinkStory()
+        _ = story.tell(.torUsable)
+        _ = story.tell(.reached(1, .circuit))
+        _ = story.tell(.failed(1, DialFailure(failure, to: Self.onion, isTorReady: true)))
+        let hop = LinkView(machine: story.machine, tor: Tor.Status()).status[.tor]
+        #expect(hop.state == .down && hop.detail == words)
+    }
+
     private static let onion = "\(String(repeating: "a", count: 56)).onion"
 
     @Test(
         "A refusal at the far end of the circuit is sshd's, any other tor's",
         arguments: [
-            (SOCKSReply.connectionRefused, "vps.example", nil, Dialer.Stage.handshake, Problem.Code.connectionRefused),
+            (SOCKSReply.connectionRefused, "vps.example", true, Dialer.Stage.handshake, Problem.Code.connectionRefused),
             (.connectionRefused, onion, true, .handshake, .connectionRefused),
             (.generalFailure, onion, true, .handshake, .connectionRefused),
-            (.generalFailure, onion, nil, .handshake, .connectionRefused),
             (.generalFailure, onion, false, .circuit, .torNotReady),
             (.generalFailure, "vps.example", true, .circuit, .torNotReady),
             (.hostUnreachable, onion, true, .circuit, .hostUnreachable),
-            (.descriptorNotFound, onion, nil, .circuit, .onionNotFound),
-        ] as [(SOCKSReply, String, Bool?, Dialer.Stage, Problem.Code)]
+            (.descriptorNotFound, onion, true, .circuit, .onionNotFound),
+        ] as [(SOCKSReply, String, Bool, Dialer.Stage, Problem.Code)]
     )
-    func refusal(reply: SOCKSReply, address: String, isBuilt: Bool?, stage: Dialer.Stage, code: Problem.Code) {
-        let failure = DialFailure(.reply(reply), to: address, isCircuitBuilt: isBuilt)
+    func refusal(reply: SOCKSReply, address: String, isReady: Bool, stage: Dialer.Stage, code: Problem.Code) {
+        let failure = DialFailure(.reply(reply), to: address, isTorReady: isReady)
         #expect(failure.stage == stage && failure.problem.code == code && failure.remedy == .backOff)
     }
 }

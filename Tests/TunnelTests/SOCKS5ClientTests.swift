@@ -104,8 +104,13 @@ import Testing
         #expect(client.closed() == .wait)
     }
 
-    @Test("Silence before the request is the port's, after it the circuit's", arguments: [(0, .silent), (1, .silent),
-        (2, .noCircuit)] as [(Int, SOCKSFailure)])
+    @Test(
+        "Silence before the request is the port's, after it the circuit's",
+        arguments: [
+            (0, .silent), (1, .silent),
+            (2, .noCircuit),
+        ] as [(Int, SOCKSFailure)]
+    )
     func timedOut(answers: Int, failure: SOCKSFailure) {
         var client = SOCKS5Client(Self.request)
         for answer in Self.dialogue.prefix(answers) {

@@ -81,7 +81,7 @@ import Testing
         #expect(throws: failure) { try connected.futureResult.wait() }
         #expect(failure.problem.message.contains(words))
         let hop: Dialer.Stage = failure == .silent ? .socks : .circuit
-        #expect(DialFailure(failure, to: "a.onion", isCircuitBuilt: nil).stage == hop)
+        #expect(DialFailure(failure, to: "a.onion", isTorReady: true).stage == hop)
         _ = try? channel.finish(acceptAlreadyClosed: true)
     }
 

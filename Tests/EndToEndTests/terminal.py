@@ -33,6 +33,19 @@ class Terminal:
         shown = subprocess.run([*self.tmux, "capture-pane", "-p"], check=False, timeout=20, capture_output=True)
         return shown.stdout.decode(errors="replace")
 
+    def history(self, colours=False):
+        """All that was shown, lines that were broken at the edge joined; `colours` keeps their escape sequences."""
+        shown = subprocess.run([*self.tmux, "capture-pane", "-p", "-J", "-S", "-", *(["-e"] if colours else [])],
+                               check=True, timeout=20, capture_output=True)
+        return shown.stdout.decode(errors="replace")
+
+    @property
+    def title(self):
+        """What the terminal's title was set to."""
+        shown = subprocess.run([*self.tmux, "display-message", "-p", "#{pane_title}"], check=True, timeout=20,
+                               capture_output=True)
+        return shown.stdout.decode(errors="replace").strip()
+
     def wait(self, what, check, deadline=30):
         """Returns the first screen that `check` accepts."""
         end = time.monotonic() + deadline

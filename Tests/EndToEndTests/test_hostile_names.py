@@ -2,11 +2,16 @@
 
 import base64
 import hashlib
+import json
 import pathlib
+import re
+import shlex
+import subprocess
 
 import pytest
 
-from conftest import wait_for
+from conftest import CODES, FARSEED, wait_for
+from terminal import Terminal
 
 NAMES = {
     "script": '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>',
@@ -69,6 +74,7 @@ def test_in_list(hostile, served):
     assert sum("forged" in line for line in lines) <= 1
     assert len(lines) in range(count, count + 5), "a name forged a row"
     torrents = served.torrents()
+    assert "onion \U0001F9C5 router" in torrents[hostile["emoji"]]["name"]
     for kind in NAMES:
         if kind in ("emoji", "ansi"):
             continue  # Transmission 3.00 garbles some of these itself; the page test covers the repair.
@@ -84,8 +90,67 @@ def test_in_exec_and_nothing_is_executed(hostile, served, lab):
     assert not list(pathlib.Path(lab.directory).rglob("pwned"))
 
 
-def test_the_log_holds_no_name(hostile, served, page):
+def test_in_exec_a_pipe_gets_every_byte(hostile, served, lab):
+    for kind, hash in hostile.items():
+        piped = subprocess.run([FARSEED, "exec", "-n", "--", "transmission-remote", "-t", hash, "-i"],
+                               env=served.environment, capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
+        there = lab.run_in_namespace(["transmission-remote", lab.rpc_url.split("//")[1].split("/")[0], "-t", hash, "-i"])
+        assert piped.returncode == there.returncode == 0
+        name = there.stdout.partition(b"\n  Hash: ")[0]
+        assert b"Name: " in name and piped.stdout.startswith(name + b"\n  Hash: "), kind
+
+
+def test_in_exec_nothing_acts_on_a_terminal(hostile, served, lab, tmp_path):
+    """A real terminal: no colour, no title, nothing turned round, no line overwritten; the name is there to read."""
+    shown = {"ansi": "␛[31mred␛[0m␛]0;title␇", "rtl": "innocent⟨202E⟩gpj.exe", "shell": "$(touch pwned)",
+             "script": "<img src=x onerror=", "long": "n" * 4000}
+    for kind, words in shown.items():
+        command = shlex.join([str(FARSEED), "exec", "-n", "--", "transmission-remote", "-t", hostile[kind], "-i"])
+        # Typed in two parts, so that only the answer has the words as a whole.
+        script = f"printf '\\033]2;before\\007'; {command}; echo the 'end' of it; exec cat"
+        place = tmp_path / kind
+        place.mkdir()
+        with Terminal(place, ["sh", "-c", script], served.environment | {"TERM": "xterm-256color"}) as terminal:
+            terminal.wait("the end of the program", lambda screen: "the end of it" in screen)
+            text = terminal.history()
+            assert words in text.replace("\n", ""), (kind, text)
+            assert "\x1b" not in terminal.history(colours=True), kind
+            assert terminal.title == "before", kind
+            assert not (FORBIDDEN - {"\n"}) & set(text), kind
+
+
+def test_in_jobs_and_their_titles(hostile, served, page, lab):
+    """Changes of these torrents pass through the outbox; what it tells of them is text of one line each."""
+    for kind, hash in hostile.items():
+        done = served.run("set", hash, "--label=" + NAMES[kind].replace(",", " ")[:100])
+        assert not (FORBIDDEN - {"\n"}) & set(done.stdout + done.stderr), kind
+    listed = served.run("jobs")
+    assert listed.returncode == 0 and not (FORBIDDEN - {"\n"}) & set(listed.stdout)
+    known = json.loads(served.run("jobs", "--json").stdout)["jobs"]
+    assert len(known) >= len(hostile)
+    assert len(listed.stdout.splitlines()) in range(len(known), len(known) + 3), "a name forged a line"
+    assert not [line for line in listed.stdout.splitlines() if line.startswith("forged")]
+
+
+#: How a line of a log begins: a time and a level.
+LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* (trace|debug|info|notice|warning|error|critical)[ :]")
+
+
+def test_the_logs_hold_no_name_and_no_forged_line(hostile, served, page, lab):
+    """Those of the controller, of its outbox, which is in the same, and of the agent, with every torrent changed once."""
     wait_for("the hostile torrents", lambda: set(hostile.values()) <= set(page.hashes()))
-    log = served.log.read_text(errors="replace")
-    for fragment in ("onerror", "touch pwned", "forged", "gpj.exe", "nnnnnnnn", "\x1b"):
-        assert fragment not in log
+    for hash in hostile.values():
+        assert served.run("reannounce", hash).returncode in (0, CODES["transmission-refused"])
+        assert served.run("exec", "-n", "--", "transmission-remote", "-t", hash, "-i").returncode == 0
+    # A change that fails is told of, too.
+    served.run("add", "magnet:?xt=urn:btih:" + "0" * 40 + "&dn=%1b[31mred%0aforged")
+    logs = {"controller and outbox": served.log.read_text(errors="replace")}
+    for log in pathlib.Path(lab.agent_conf).parent.glob("agent-state/*.log"):
+        logs[f"agent {log.name}"] = log.read_text(errors="replace")
+    assert len(logs) >= 2 and all(logs.values()), logs.keys()
+    for place, log in logs.items():
+        for fragment in ("onerror", "touch pwned", "forged", "gpj.exe", "nnnnnnnn", "[31m", "\U0001F9C5"):
+            assert fragment not in log, (place, fragment)
+        assert not (FORBIDDEN - {"\n"}) & set(log), place
+        odd = [line for line in log.splitlines() if not LINE.match(line)]
+        assert not odd, (place, odd[:3])

@@ -28,13 +28,17 @@ extension AgentSession {
 
     /// Why there is no greeting: what the shell or the gate said, and how the command ended.
     private func explained(_ error: any Error) async -> DialFailure {
-        guard let error = error as? CallsError, error.code == .notFarseed || error.code == .notGreeted else {
+        guard let error = error as? CallsError, error.code != .violated else {
             return DialFailure(error, at: .greeting)
         }
+        // A command that has ended may first be noticed by who writes to it, while the reader still reads.
+        let isLost = error.code == .lost
+        let end = isLost ? await ended() : nil
         let exit = try? await within(.seconds(5), orThrow: CancellationError()) { [stream, channel] in
-            while try await stream.read() != nil {}
+            while !isLost, try await stream.read() != nil {}
             return try await channel.exit()
         }
+        if isLost, exit == nil { return end ?? DialFailure(error, at: .greeting) }
         let said = neutralised(error.received + stream.complaint)
         let words = said.isEmpty ? "" : " The VPS said: \(said.hasSuffix(".") ? said : said + ".")"
         if case .status(let status)? = exit, status == Self.notFound || status == Self.notExecutable {

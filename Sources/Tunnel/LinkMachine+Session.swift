@@ -11,6 +11,7 @@ extension LinkMachine {
         failures = 0
         hurried = 0
         missedWays = 0
+        lates = 0
         wasLive = true
         return [wantsSpare(live) ? .set(.retry, timing.spacing) : .cancel(.retry), .adopt(live.id)] + pinging(live)
     }

@@ -17,8 +17,8 @@ package import Seedbox
 /// While suspect, the old session keeps its chance and a rival is begun on another circuit; the first to answer wins.
 /// Where one is wanted, a spare session stands by on a circuit of its own: it takes over in one round trip. A session
 /// that has carried much is replaced in the same way, and its calls may end on it.
-/// An attempt gets a rival, too, when it takes long: tor waits for minutes on a circuit that leads nowhere. After every
-/// third way that led nowhere tor is told to forget what it knows (`SIGNAL NEWNYM`).
+/// An attempt gets a rival, too, when it takes long, and then makes room for another: tor waits for minutes on a circuit
+/// that leads nowhere. After every third way that led nowhere tor is told to forget what it knows (`SIGNAL NEWNYM`).
 /// Time is a value: the moment of each event, from any origin. So is chance: `jitter` is a random number from 0 to 1.
 package struct LinkMachine: Sendable {
     package enum Event: Sendable, Hashable {
@@ -122,6 +122,8 @@ package struct LinkMachine: Sendable {
     /// When the session in use was adopted, and how many in a row have died soon after it.
     var adoptedAt = Duration.zero
     var quickDeaths = 0
+    /// How often in a row an attempt has taken long.
+    var lates = 0
     /// Ways through Tor in a row that led nowhere.
     var missedWays = 0
     /// A link that was live once is `lost` when it is not.
@@ -275,7 +277,10 @@ package struct LinkMachine: Sendable {
 
     private mutating func missed(_ failure: DialFailure) -> [Action] {
         let ledNowhere = failure.stage == .circuit && [.hostUnreachable, .torNotReady].contains(failure.problem.code)
-        guard failure.remedy == .newCircuit || ledNowhere else { return [] }
+        return failure.remedy == .newCircuit || ledNowhere ? missed() : []
+    }
+
+    private mutating func missed() -> [Action] {
         missedWays += 1
         return missedWays.isMultiple(of: Self.mostMissedWays) ? [.forget] : []
     }
@@ -345,15 +350,35 @@ package struct LinkMachine: Sendable {
             let (attempt, action) = makeAttempt(at: now)
             state = .live(live, spare: .coming(attempt))
             return [action]
-        case .attempting(let attempt, nil):
+        case .attempting(let attempt, let rival):
             if let wait = spacing(at: now) { return [.set(.retry, wait)] }
             // Without tor it goes no faster; later it may.
             guard isTorUsable else { return [.set(.retry, timing.hedgeAfter)] }
+            return late(attempt, rival, at: now)
+        case .waitingForTor, .live: return []
+        }
+    }
+
+    /// What is under way takes long: a rival is begun, and where there is one the older makes room for it, unless one of
+    /// them has found its way. Each gets more time than the one before it, for the network may just be slow.
+    private mutating func late(_ attempt: Attempt, _ rival: Attempt?, at now: Duration) -> [Action] {
+        guard max(attempt.stage, rival?.stage ?? .socks) <= .circuit else {
+            // The deadlines of SSH and of the greeting end it; only an attempt that stands alone gets a rival.
+            guard rival == nil else { return [] }
             let (rival, action) = makeAttempt(at: now, beside: attempt)
             state = .attempting(attempt, rival: rival)
             return [action]
-        case .waitingForTor, .attempting, .live: return []
         }
+        var actions: [Action] = []
+        if let lastBegan, now - lastBegan >= timing.hedgeAfter {
+            lates += 1
+            actions += missed()
+        }
+        let (next, action) = makeAttempt(at: now, beside: rival ?? attempt)
+        state = .attempting(rival ?? attempt, rival: next)
+        if rival != nil { actions.append(.abandon(attempt.id)) }
+        let doublings = min(max(lates - 2, 0), 8)
+        return actions + [action, .set(.retry, min(timing.hedgeAfter * (1 << doublings), timing.socks))]
     }
 
     private mutating func kicked(at now: Duration) -> [Action] {

@@ -68,7 +68,9 @@ import Testing
     private func slow(addresses: Int = 1) -> LinkStory {
         var story = LinkStory(addresses: addresses)
         _ = story.tell(.torUsable)
-        let expected: [LinkMachine.Action] = [.attempt(2, address: addresses > 1 ? 1 : 0)]
+        let expected: [LinkMachine.Action] = [
+            .attempt(2, address: addresses > 1 ? 1 : 0), .set(.retry, .seconds(15)),
+        ]
         #expect(story.tell(.timer(.retry), after: .seconds(15)) == expected)
         return story
     }
@@ -77,9 +79,9 @@ import Testing
     func hedge() {
         for (winner, loser) in [(1, 2), (2, 1)] {
             var story = slow(addresses: 2)
-            #expect(story.tell(.timer(.retry)).isEmpty)
             _ = story.tell(.reached(2, .login))
             #expect(story.machine.name == "authenticating")
+            #expect(story.tell(.timer(.retry)).isEmpty)
             let actions = story.tell(.opened(winner))
             #expect(actions.contains(.adopt(winner)) && actions.last == .abandon(loser))
             #expect(story.tell(.failed(loser, LinkStory.failure(.newCircuit))).isEmpty)
@@ -94,7 +96,7 @@ import Testing
             var story = slow()
             #expect(story.tell(.failed(failed, LinkStory.failure(.backOff))) == [.set(.retry, .seconds(1))])
             #expect(story.machine.name == "connecting")
-            #expect(story.tell(.timer(.retry)) == [.attempt(3, address: 0)])
+            #expect(story.tell(.timer(.retry)) == [.attempt(3, address: 0), .set(.retry, .seconds(15))])
             #expect(story.tell(.opened(other)).last == .abandon(3))
         }
     }
@@ -125,6 +127,24 @@ import Testing
         _ = story.tell(.torUnusable)
         #expect(story.tell(.timer(.retry), after: .seconds(15)) == [.set(.retry, .seconds(15))])
         _ = story.tell(.torUsable)
-        #expect(story.tell(.timer(.retry), after: .seconds(15)) == [.attempt(2, address: 0)])
+        #expect(
+            story.tell(.timer(.retry), after: .seconds(15)) == [.attempt(2, address: 0), .set(.retry, .seconds(15))]
+        )
+    }
+
+    @Test("While tor finds no way the older attempt makes room for a new one, each with more time than the one before")
+    func replaced() {
+        var story = slow()
+        let expected: [[LinkMachine.Action]] = [
+            [.abandon(1), .attempt(3, address: 0), .set(.retry, .seconds(15))],
+            [.forget, .abandon(2), .attempt(4, address: 0), .set(.retry, .seconds(30))],
+            [.abandon(3), .attempt(5, address: 0), .set(.retry, .seconds(60))],
+            [.abandon(4), .attempt(6, address: 0), .set(.retry, .seconds(90))],
+            [.forget, .abandon(5), .attempt(7, address: 0), .set(.retry, .seconds(90))],
+        ]
+        for (actions, pause) in zip(expected, [15, 15, 30, 60, 90]) {
+            #expect(story.tell(.timer(.retry), after: .seconds(pause)) == actions)
+        }
+        #expect(story.tell(.opened(6)).last == .abandon(7))
     }
 }

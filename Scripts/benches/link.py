@@ -7,6 +7,7 @@ import threading
 import time
 
 from lab import Lab, LabError, processes
+from lab.tornet import ENOUGH_RELAYS, RELAYS
 
 from . import recovery
 from .home import Home
@@ -48,8 +49,10 @@ def run(directory, options, table, say):
         place = directory / f"delay-{delay}"
         place.mkdir()
         say(f"starting a lab with {delay} ms per Tor link")
+        # Where relays are killed, one of them must not be missed.
         with processes.Family(place / "logs", bound=True) as family, \
-                Lab(place / "lab", delay_ms=delay, agent=options.agent, torrents=3) as lab:
+                Lab(place / "lab", delay_ms=delay, agent=options.agent, torrents=3,
+                    relays=RELAYS if delay else ENOUGH_RELAYS) as lab:
             peers = Peers(place, lab, family)
             for way in ways:
                 Measure(place, options, lab, family, peers, way, table, say).run(delay)

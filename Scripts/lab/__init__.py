@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 from .processes import LabError
+from .tornet import RELAYS
 from .transmission import forget_sessions
 
 #: The longest path of a unix socket that Linux takes, less the longest name below the directory.
@@ -55,11 +56,11 @@ class Lab:
     """
 
     def __init__(self, directory=None, delay_ms=0, agent=None, onions=1, password=None, torrents=12, vps=True,
-                 environment=None, say=None):
+                 environment=None, say=None, relays=RELAYS):
         self.directory = Path(directory) if directory else None
         self.options = {
             "delay_ms": delay_ms, "agent": str(agent) if agent else None, "onions": onions, "password": password,
-            "torrents": torrents, "vps": vps, "environment": environment,
+            "torrents": torrents, "vps": vps, "environment": environment, "relays": relays,
         }
         self.say = say or (lambda text: None)
         self.process = None

@@ -19,7 +19,7 @@ import traceback
 from pathlib import Path
 
 from .processes import Family, LabError, process_table, until, written
-from .tornet import TorNetwork
+from .tornet import RELAYS, TorNetwork
 from .transmission import Swarm, forget_sessions
 from .vps import Vps
 
@@ -39,11 +39,12 @@ class Laboratory:
         self._family = Family(directory / "logs")
         self._net = self._vps = self._swarm = None
 
-    def start(self, delay_ms=0, onions=1, agent=None, password=None, torrents=12, vps=True, environment=None):
+    def start(self, delay_ms=0, onions=1, agent=None, password=None, torrents=12, vps=True, environment=None,
+              relays=RELAYS):
         """Starts all parts side by side and returns what the host needs to know."""
         socks_port, gate_port = self._ports
         self._net = TorNetwork(self._family, self._directory / "tor", onions, delay_ms,
-                               gateway=f"127.0.0.1:{gate_port}", say=self._say)
+                               gateway=f"127.0.0.1:{gate_port}", say=self._say, relays=relays)
         facts = {"socks_port": socks_port}
         pool = concurrent.futures.ThreadPoolExecutor()
         try:

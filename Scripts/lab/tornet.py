@@ -20,6 +20,8 @@ from .torrc import AUTHORITY, COMMON, DIST_DELAY, LOCAL, RELAY, VOTE_DELAY, VOTE
 
 AUTHORITIES = 3
 RELAYS = 3
+#: So many relays that one of them is not missed: an onion service keeps to a few for its second hop.
+ENOUGH_RELAYS = 9
 #: Port bases; +i for authority i. A relay's public port is 5000+n, the one behind the delay proxy 6000+n.
 OR_BASE, LISTEN_BASE, DIR_BASE = 5000, 6000, 7000
 SOCKS_TCP = 9050
@@ -40,7 +42,8 @@ PATIENCE = 90
 class TorNetwork:
     """The network's processes and the paths others connect to."""
 
-    def __init__(self, family, directory, onions=1, delay_ms=0, target="127.0.0.1:22", gateway=None, say=print):
+    def __init__(self, family, directory, onions=1, delay_ms=0, target="127.0.0.1:22", gateway=None, say=print,
+                 relays=RELAYS):
         self.family = family
         self.directory = Path(directory)
         self.delay_ms = delay_ms
@@ -49,7 +52,7 @@ class TorNetwork:
         self.gateway = gateway
         self.say = say
         self.authorities = [f"auth{i}" for i in range(AUTHORITIES)]
-        self.relays = [f"relay{i}" for i in range(RELAYS)] + ["exit"]
+        self.relays = [f"relay{i}" for i in range(relays)] + ["exit"]
         self.dir_authorities = ""
         self.addresses = []
         self.socks_unix = self.directory / "socks"

@@ -155,7 +155,8 @@ def test_a_viewer_cannot_escalate(controller):
     with controller.session(controller.login("vera"), "vera") as socket:
         for number, (procedure, words) in enumerate([
             ("farseed.vps.torrent.remove", {"ids": ["a" * 40]}), ("farseed.vps.torrent.add", {"magnet": "magnet:?"}),
-            ("farseed.vps.session.set", {}), ("wamp.session.list", {}), ("wamp.session.kill_all", {}),
+            ("farseed.vps.session.set", {}), ("farseed.upload", {"bytes": "\0AAAA"}), ("wamp.session.list", {}),
+            ("wamp.session.kill_all", {}),
         ], 1):
             socket.send(CALL, number, {}, procedure, [], words)
             error = socket.receive()
@@ -217,6 +218,28 @@ def test_enumeration_of_users_by_time_or_text(controller):
     quickest = {kind: min(measured) for kind, measured in times.items()}
     assert max(quickest.values()) < 2 * min(quickest.values()), times
     assert statistics.median(times["nobody"]) > 0.02, "a password's hash is dear"
+
+
+def test_a_file_in_parts_is_for_who_sent_it_alone(controller):
+    controller.add_user("olga", "operator")
+    with controller.session(controller.login()) as owner, controller.session(controller.login("olga"), "olga") as other:
+        numbers = iter(range(1, 100))
+
+        def call(socket, procedure, **words):
+            socket.send(CALL, next(numbers), {}, procedure, [], words)
+            answer = socket.receive()
+            return answer[4] if answer[0] == RESULT else answer[4:]
+
+        id = call(owner, "farseed.upload", bytes="\0ZDQ6")["id"]
+        assert call(owner, "farseed.upload", bytes="\0aW5mbw==", id=id) == {"id": id}
+        for socket, upload, error in [(other, id, "not_found"), (owner, "0" * 32, "not_found"), (owner, True, "bad_request"),
+                                      (owner, None, "bad_request"), (owner, [id], "bad_request")]:
+            refused = call(socket, "farseed.vps.torrent.add", upload=upload)
+            assert refused[0] == f"farseed.error.{error}", (upload, refused)
+        assert call(other, "farseed.upload", bytes="\0AAAA", id=id)[0] == "farseed.error.not_found"
+        assert call(owner, "farseed.upload", bytes=7)[0] == "farseed.error.bad_request"
+        assert call(owner, "farseed.vps.torrent.stop", hashes=[], upload=id)[0] == "farseed.error.bad_request"
+        assert controller.sql("SELECT count(*) FROM jobs") == [(0,)], "nothing of it became a command"
 
 
 def test_secrets_are_not_in_log_arguments_environment_figures_or_database(controller):

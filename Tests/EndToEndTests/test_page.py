@@ -50,6 +50,23 @@ def test_adding_by_link_and_by_file_and_by_drop(page, lab, spare, tmp_path):
         lab.box.rpc("torrent-remove", {"ids": ["5eed" * 10]})
 
 
+def test_a_file_that_is_too_large_for_one_message_goes_in_parts(page, lab, tmp_path):
+    """1.5 MB of piece hashes."""
+    metainfo, hash = lab.make_torrent("large-on-the-page.img", size=20_000_000_000, seeded=False)
+    assert 1_400_000 < len(metainfo) < 8 << 20
+    file = tmp_path / "large.torrent"
+    file.write_bytes(metainfo)
+    try:
+        click(page, "#add")
+        find(page, "#add-form [name=files]").send_keys(str(file))
+        click(page, "#add-form [name=paused]")
+        click(page, "#add-form [type=submit]")
+        ends(page, "Add large.torrent")
+        assert lab.box.torrents("totalSize")[hash]["totalSize"] == 20_000_000_000
+    finally:
+        lab.box.rpc("torrent-remove", {"ids": [hash]})
+
+
 def test_what_cannot_be_added_is_told_and_nothing_is_sent(page):
     click(page, "#add")
     find(page, "#add-form [name=links]").send_keys("javascript:alert(1)")

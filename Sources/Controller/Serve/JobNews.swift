@@ -1,4 +1,5 @@
 /// The outbox over WAMP: the topic `farseed.jobs`, the verbs that a page may call, and taking jobs back.
+import Foundation
 import Jobs
 import Notation
 import Seedbox
@@ -11,6 +12,7 @@ final class JobNews: Service {
     private let outbox: Outbox
     private let realm: Realm
     private let audit: AuditLog
+    private let uploads = UploadDesk()
     /// The newest jobs by number, as they are retained for who subscribes.
     private let known = Mutex<[Int64: Value]>([:])
 
@@ -32,9 +34,18 @@ final class JobNews: Service {
         }
         for box in boxes {
             for verb in JobDesk.verbs {
-                realm.register("farseed.\(box).\(verb)") { [outbox] call in
-                    try await RealmError.telling { try await Self.submit(verb, to: box, call, outbox).summary }
+                realm.register("farseed.\(box).\(verb)") { [outbox, uploads] call in
+                    try await RealmError.telling { try await Self.submit(verb, to: box, call, outbox, uploads).summary }
                 }
+            }
+        }
+        realm.register("farseed.upload") { [uploads] call in
+            try await RealmError.telling {
+                guard let part = call.payload.kwargs["bytes"]?.bytes else {
+                    throw Problem(.badRequest, "`bytes` is a part of a .torrent file.")
+                }
+                let id = call.payload.kwargs["id"]?.string
+                return ["id": .string(try uploads.add(part, to: id, by: Self.who(call), at: Self.now))]
             }
         }
         realm.register("farseed.job.cancel") { [outbox, audit] call in
@@ -62,8 +73,15 @@ final class JobNews: Service {
         return id
     }
 
-    private static func submit(_ verb: String, to box: String, _ call: RealmCall, _ outbox: Outbox) async throws -> Job
-    {
+    private static var now: Int64 { Int64(Date.now.timeIntervalSince1970 * 1000) }
+
+    private static func submit(
+        _ verb: String,
+        to box: String,
+        _ call: RealmCall,
+        _ outbox: Outbox,
+        _ uploads: UploadDesk
+    ) async throws -> Job {
         var arguments = call.payload.kwargs
         let named = (arguments["hashes"]?.array ?? []) + (arguments["hash"].map { [$0] } ?? [])
         let targets = named.compactMap { $0.string.flatMap(InfoHash.init) }
@@ -71,6 +89,12 @@ final class JobNews: Service {
             throw Problem(.badRequest, "`hashes` holds what is no info hash; give 40 or 64 hex digits each.")
         }
         let key = arguments.removeValue(forKey: "key")?.string
+        if let upload = arguments.removeValue(forKey: "upload") {
+            guard let id = upload.string, verb == "torrent.add", arguments["metainfo"] == nil else {
+                throw Problem(.badRequest, "`upload` is the `id` of `farseed.upload`, instead of `metainfo`.")
+            }
+            arguments["metainfo"] = .bytes(try uploads.take(id, by: who(call), at: now))
+        }
         return try await outbox.submit(
             JobRequest(
                 box: box,

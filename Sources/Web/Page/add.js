@@ -3,9 +3,10 @@
 import { $, make, put } from "./dom.js";
 import { bytes, visible } from "./format.js";
 import { labelsOf } from "./jobtext.js";
+import { packed, partSize } from "./packed.js";
 
-/** A message to Farseed at home takes 1 MiB; base64 makes four characters of three bytes. */
-const largestFile = 760_000;
+/** The agent takes no larger .torrent file. */
+const largestFile = 8 * 1024 * 1024;
 
 const isLink = (line) => /^magnet:\?/i.test(line) || /^https?:\/\//i.test(line);
 
@@ -17,14 +18,6 @@ function linkName(link) {
   } catch {
     return "a link";
   }
-}
-
-/** Bytes as JSON carries them in WAMP: NUL and base64. */
-async function packed(file) {
-  const bytes = new Uint8Array(await file.arrayBuffer());
-  let text = "";
-  for (let at = 0; at < bytes.length; at += 0x8000) text += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
-  return `\0${btoa(text)}`;
 }
 
 export class AddDialog {
@@ -99,7 +92,7 @@ export class AddDialog {
   #take(files) {
     const tooLarge = files.find((file) => file.size > largestFile);
     put($("#add-problem"), tooLarge
-      ? `${visible(tooLarge.name)} has more than ${bytes(largestFile)}; add it by \`farseed add\` on the command line.` : "");
+      ? `${visible(tooLarge.name)} has more than ${bytes(largestFile)}: that is more than the seedbox takes.` : "");
     this.#files.push(...files.filter((file) => file.size <= largestFile));
     this.#showFiles();
   }
@@ -136,7 +129,9 @@ export class AddDialog {
       this.#outbox.submit(box, "torrent.add", { [kind]: link, ...options }, `Add ${visible(linkName(link))}`);
     }
     for (const file of files) {
-      this.#outbox.submit(box, "torrent.add", { metainfo: await packed(file), ...options }, `Add ${visible(file.name)}`);
+      const title = `Add ${visible(file.name)}`;
+      if (file.size > partSize) this.#outbox.submit(box, "torrent.add", options, title, file);
+      else this.#outbox.submit(box, "torrent.add", { metainfo: await packed(file), ...options }, title);
     }
   }
 }

@@ -1,5 +1,7 @@
 // Hands changes to the outbox at home. Each has a key of its own, so that it may be sent again when an answer was lost.
 
+import { packed, partSize } from "./packed.js";
+
 /** 32 hex digits. */
 function makeKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -24,10 +26,11 @@ export class Outbox extends EventTarget {
     });
   }
 
-  submit(box, verb, kwargs, title) {
+  /** A `file` that is too large for one message goes before the command, in parts. */
+  submit(box, verb, kwargs, title, file = null) {
     const key = makeKey();
     this.titles.set(key, title);
-    const change = { key, title, state: "sending", message: "", procedure: `farseed.${box}.${verb}`, kwargs: { ...kwargs, key } };
+    const change = { key, title, state: "sending", message: "", procedure: `farseed.${box}.${verb}`, kwargs: { ...kwargs, key }, file };
     this.pending.set(key, change);
     this.#send(change);
   }
@@ -45,12 +48,24 @@ export class Outbox extends EventTarget {
     this.#changed();
     try {
       // It stays until `farseed.jobs` tells of it, so that it is always seen in one place or the other.
-      await this.#feed.call(change.procedure, change.kwargs);
+      const upload = change.file ? { upload: await this.#upload(change.file) } : {};
+      await this.#feed.call(change.procedure, { ...change.kwargs, ...upload });
     } catch (error) {
       change.state = error.uri === "farseed.connection" ? "waiting" : "refused";
       change.message = error.message;
     }
     this.#changed();
+  }
+
+  /** The name by which the controller keeps the file for a moment. */
+  async #upload(file) {
+    let known = {};
+    for (let at = 0; at < file.size; at += partSize) {
+      const bytes = await packed(file.slice(at, at + partSize));
+      const { id } = await this.#feed.call("farseed.upload", { bytes, ...known });
+      known = { id };
+    }
+    return known.id;
   }
 
   /** A job that has changed meanwhile says no in a sentence, which is shown like a change of its own. */

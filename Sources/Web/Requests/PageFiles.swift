@@ -60,6 +60,7 @@ struct PageFiles: Sendable {
             "/main.js": File(type: script, PackageResources.main_js),
             "/order.js": File(type: script, PackageResources.order_js),
             "/outbox.js": File(type: script, PackageResources.outbox_js),
+            "/packed.js": File(type: script, PackageResources.packed_js),
             "/post.js": File(type: script, PackageResources.post_js),
             "/remove.js": File(type: script, PackageResources.remove_js),
             "/row.js": File(type: script, PackageResources.row_js),

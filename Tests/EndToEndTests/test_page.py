@@ -127,6 +127,48 @@ def test_labels_priority_and_limits(page, lab, spare):
     assert seen[first]["labels"] == ["old"], "what was not touched is not sent"
 
 
+def fill(page, name, value):
+    field = find(page, f"#edit-form [name={name}]")
+    field.clear()
+    field.send_keys(value)
+
+
+def test_moving_renaming_and_the_queue(page, lab, spare):
+    first, second = put(lab, spare, "one.iso", "two.iso")
+    shows(page, first, second)
+    seen = lab.box.torrents("downloadDir", "queuePosition")
+    place, last = seen[first]["downloadDir"], len(seen) - 1
+    assert seen[second]["queuePosition"] == last
+    choose(page, first)
+    click(page, "#edit")
+    assert find(page, "#edit-form [name=name]").get_attribute("value") == "one.iso"
+    assert find(page, "#edit-form [name=directory]").get_attribute("value") == place
+    # What is no absolute path is not sent.
+    fill(page, "directory", "elsewhere")
+    click(page, "#edit-form [type=submit]")
+    assert shown(page, "#edit-dialog")
+    fill(page, "directory", f"{place}/moved")
+    fill(page, "name", "renamed.iso")
+    click(page, "#edit-form [type=submit]")
+    ends(page, "Move one.iso")
+    ends(page, "Rename one.iso")
+    row = wait_for("it to be there", lambda: (row := lab.box.torrents("downloadDir", "name")[first])["name"] == "renamed.iso"
+                   and row)
+    assert row["downloadDir"] == f"{place}/moved"
+    wait_for("its name on the page", lambda: "renamed.iso" in page.cell(first, "name"))
+
+    choose(page, first, second)
+    click(page, "#edit")
+    assert not find(page, "#edit-form [name=name]").is_enabled()
+    assert find(page, "#edit-form [name=directory]").get_attribute("placeholder").startswith("differ")
+    find(page, "#edit-form [name=queue]").send_keys("to the top")
+    click(page, "#edit-form [type=submit]")
+    ends(page, "Queue 2 torrents")
+    seen = lab.box.torrents("downloadDir", "queuePosition")
+    assert {seen[hash]["queuePosition"] for hash in (first, second)} == {0, 1}
+    assert seen[second]["downloadDir"] == place, "what was not touched is not sent"
+
+
 def test_changes_wait_visibly_while_the_link_is_down_and_are_done_without_a_reload(served, page, lab, spare):
     (hash,) = put(lab, spare, "waits.iso")
     shows(page, hash)

@@ -128,7 +128,17 @@ struct ControlHandler: CallHandler {
     private func relay(_ call: IncomingCall, to box: Box) async throws -> Value {
         let connection = try await box.link.connection(within: Self.patience(call))
         let onward = try await connection.open(call.procedure, call.arguments)
-        return try await withThrowingTaskGroup { group in
+        // Unstructured: whoever calls it off still hears how the program ended there, and what it said until then.
+        let passing = Task { try await Self.pass(call, to: onward) }
+        return try await withTaskCancellationHandler {
+            try await passing.value
+        } onCancel: {
+            onward.cancel()
+        }
+    }
+
+    private static func pass(_ call: IncomingCall, to onward: OutgoingCall) async throws -> Value {
+        try await withThrowingTaskGroup { group in
             group.addTask {
                 for await input in call.inputs {
                     switch input {

@@ -132,7 +132,8 @@ def test_the_link_line_tells_every_hop_the_round_trip_and_the_age(served, page):
     details = page.script("return Object.fromEntries([...document.querySelectorAll('#link li[data-hop]')]"
                           ".map(item => [item.dataset.hop, item.querySelector('.detail').textContent]))")
     assert re.match(r"0\.4\.\d", details["tor"]), details
-    assert len(details["circuit"].split(" → ")) >= 3, details
+    # Tor does not tell the relays of a circuit that it had in store.
+    assert details["circuit"] == "" or len(details["circuit"].split(" → ")) >= 3, details
     assert details["agent"].startswith("farseed-agent ") and re.match(r"[34]\.", details["transmission"]), details
     link = status(served)["boxes"][0]["link"]
     assert {hop["hop"]: hop["detail"] for hop in link["hops"]} == details

@@ -1,5 +1,6 @@
 /// Verifying and announcing: commands that leave few traces.
 
+import Glibc
 import Notation
 import Seedbox
 
@@ -88,7 +89,11 @@ extension Verbs {
         }
     }
 
-    /// `hashes`: the torrents' rows. What does not run, or has no tracker, has nothing to announce.
+    /// Seconds: trackers often allow no second announcement sooner, and Transmission passes it over then.
+    private static let freshness: Int64 = 600
+
+    /// `hashes`: the torrents' rows. What does not run, or has no tracker, has nothing to announce; what a tracker has answered
+    /// within the last minutes is up to date where nothing more happens.
     func reannounce(_ arguments: inout VerbArguments) async throws -> Value {
         let hashes = try arguments.hashes()
         try arguments.finish()
@@ -97,26 +102,52 @@ extension Verbs {
         }.map(\.hash)
         let before = try await announcements(running)
         _ = try await client.call("torrent-reannounce", ["ids": Self.ids(hashes)])
-        let announced = try await polled {
-            try await announcements(running)
-        } until: { now in
+        func isAnnounced(_ now: [InfoHash: Announcements], orFresh: Bool) -> Bool {
             running.allSatisfy { hash in
-                guard let now = now[hash], let before = before[hash] else { return true }
-                return now.isEmpty || now.contains(where: \.isDue) || now != before
+                guard let now = now[hash], let before = before[hash], !now.trackers.isEmpty else { return true }
+                return now.trackers.contains(where: \.isDue) || now.trackers != before.trackers
+                    || orFresh && now.isFresh
+            }
+        }
+        var announced = try await polled(within: secondThought) {
+            try await announcements(running)
+        } until: {
+            isAnnounced($0, orFresh: false)
+        }
+        if announced == nil {
+            announced = try await polled {
+                try await announcements(running)
+            } until: {
+                isAnnounced($0, orFresh: true)
             }
         }
         guard announced != nil else { throw unconfirmed("no tracker of a torrent is being announced to") }
         return reply(try await rows(hashes, .hot).map { Torrent(hash: $0.hash, $0.fields) })
     }
 
-    private func announcements(_ hashes: [InfoHash]) async throws -> [InfoHash: [Announcement]] {
+    /// How a torrent's announcements stand.
+    private struct Announcements: Sendable, Hashable {
+        /// Whether a tracker has answered lately.
+        var isFresh: Bool
+        var trackers: [Announcement]
+    }
+
+    private func announcements(_ hashes: [InfoHash]) async throws -> [InfoHash: Announcements] {
         guard !hashes.isEmpty else { return [:] }
         let fields: Value = ["hashString", "trackerStats"]
         let answer = try await client.call("torrent-get", ["ids": Self.ids(hashes), "fields": fields])
-        var announcements: [InfoHash: [Announcement]] = [:]
+        let now = Int64(time(nil))
+        var announcements: [InfoHash: Announcements] = [:]
         for torrent in answer["torrents"]?.array ?? [] {
             guard let hash = torrent.named("hashString")?.string.flatMap(InfoHash.init) else { continue }
-            announcements[hash] = (torrent.named("trackerStats")?.array ?? []).map(Announcement.init)
+            let stats = torrent.named("trackerStats")?.array ?? []
+            announcements[hash] = Announcements(
+                isFresh: stats.contains { stat in
+                    stat.named("lastAnnounceSucceeded")?.bool == true
+                        && now - (stat.named("lastAnnounceTime")?.int ?? 0) < Self.freshness
+                },
+                trackers: stats.map(Announcement.init)
+            )
         }
         return announcements
     }

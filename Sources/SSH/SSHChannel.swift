@@ -83,6 +83,12 @@ package final class SSHChannel: Sendable {
         try? await promise.futureResult.get()
     }
 
+    /// Closes the channel as well, and does not wait for the server to agree: that would take a round trip.
+    package func abandon() {
+        let (session, state) = (session, state)
+        session.eventLoop.execute { session.value.close(state.value, nil) }
+    }
+
     private func onLoop<Result: Sendable>(
         _ start: @escaping @Sendable (Session, ChannelState, EventLoopPromise<Result>) -> Void,
         cancelled: @escaping @Sendable (Session, ChannelState, EventLoopPromise<Result>) -> Void

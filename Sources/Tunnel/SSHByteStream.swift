@@ -32,5 +32,5 @@ final class SSHByteStream: ByteStream {
 
     func write(_ bytes: ByteBuffer) async throws { try await channel.write(bytes) }
 
-    func close() async { await channel.close() }
+    func close() async { channel.abandon() }
 }

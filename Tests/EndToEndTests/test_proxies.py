@@ -1,6 +1,8 @@
 """Debian's Apache, nginx and Caddy with the configurations of Deploy/: page, login, websocket over TLS."""
 
+import base64
 import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -12,7 +14,7 @@ import ssl
 import subprocess
 
 import pytest
-from conftest import FARSEED, ROOT, make_certificate, wait_for
+from conftest import FARSEED, ROOT, Page, browser_environment, make_certificate, wait_for
 from lab.processes import Family, until
 from rawweb import Connection, WebSocket
 
@@ -99,6 +101,7 @@ class Front:
     def __init__(self, url, log, address, plain, tls, certificate):
         self.log = log
         self.address, self.plain, self.tls = address, plain, tls
+        self.certificate = certificate
         self.context = ssl.create_default_context(cafile=certificate)
         self.origin = f"https://{NAME}:{tls}"
         self.direct, self.token = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/#login=(\w+)", url).groups()
@@ -153,13 +156,14 @@ def start_bound(family, name, argv, **environment):
                         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **environment})
 
 
-def start_farseed(family, directory):
-    """A controller without a seedbox, started as the unit does, configured as Deploy/README.md says; its address."""
+def start_farseed(family, directory, seedbox=None):
+    """A controller, without a seedbox unless its sections are given, started as the unit does, configured as
+    Deploy/README.md says; its address."""
     config, state = directory / "farseed.toml", directory / "state"
     state.mkdir(mode=0o700)
     told = re.search(r"```toml\n(.*?)```", shipped("README.md", (LISTEN, "127.0.0.1:0")), re.DOTALL)[1]
     # A SOCKS port that nobody asks, as there is no seedbox: it keeps a tor of Farseed's own from starting.
-    config.write_text(told + f'[tor]\nsocks = "unix:{directory}/no-tor"\n')
+    config.write_text(told + (seedbox or f'[tor]\nsocks = "unix:{directory}/no-tor"\n'))
     unit = shipped("farseed.service", ("/usr/local/bin/farseed", str(FARSEED)),
                    ("/etc/farseed/farseed.toml", str(config)), ("$$", "$"))
     command = re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)[1]
@@ -170,17 +174,16 @@ def start_farseed(family, directory):
     return address[0].strip(), controller
 
 
-@pytest.fixture(scope="module", params=[apache, nginx, caddy], ids=lambda make: make.__name__)
-def front(request, tmp_path_factory):
+@contextlib.contextmanager
+def fronted(make, directory, seedbox=None):
     """A controller and one kind of proxy before it."""
-    directory = tmp_path_factory.mktemp(request.param.__name__)
     address = f"127.{random.randint(64, 250)}.{random.randint(1, 250)}.{random.randint(1, 250)}"
     plain, tls = free_ports(address, 2)
     certificate = certified(directory)
     with Family(directory / "logs") as family:
-        url, controller = start_farseed(family, directory)
+        url, controller = start_farseed(family, directory, seedbox)
         common = [*certificate, (LISTEN, url.split("/")[2])]
-        argv, environment = request.param(directory, address, plain, tls, common)
+        argv, environment = make(directory, address, plain, tls, common)
         proxy = start_bound(family, "proxy", argv, **environment)
 
         def listening():
@@ -191,9 +194,15 @@ def front(request, tmp_path_factory):
                 return False
             return True
 
-        until(listening, PATIENCE, f"{request.param.__name__} listening", [proxy])
+        until(listening, PATIENCE, f"{make.__name__} listening", [proxy])
         yield Front(url, controller.log, address, plain, tls, directory / f"{NAME}.pem")
         assert proxy.running and controller.running, f"one of them ended by itself:\n{family.tails()}"
+
+
+@pytest.fixture(scope="module", params=[apache, nginx, caddy], ids=lambda make: make.__name__)
+def front(request, tmp_path_factory):
+    with fronted(request.param, tmp_path_factory.mktemp(request.param.__name__)) as front:
+        yield front
 
 
 @pytest.fixture(scope="module")
@@ -319,3 +328,51 @@ def test_a_logout_ends_the_websocket_behind_the_proxy(front, cookie):
         assert goodbye[0] == 6 and goodbye[2] == "farseed.close.logged_out", goodbye
         assert session.receive() == 1000
     assert front.ask("GET", "/api/boxes", Cookie=cookie.split(";")[0]).status == 401
+
+
+@contextlib.contextmanager
+def chromium_for(front, directory):
+    """A browser that finds the name at the proxy and takes this one certificate; what it asks the net is in net.json."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    key = subprocess.run(["openssl", "x509", "-in", front.certificate, "-noout", "-pubkey"], check=True,
+                         capture_output=True, timeout=PATIENCE).stdout
+    der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "der"], input=key, check=True, capture_output=True,
+                         timeout=PATIENCE).stdout
+    options = Options()
+    options.binary_location = "/usr/bin/chromium"
+    for argument in [
+        "--headless=new", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={directory / 'profile'}",
+        f"--host-resolver-rules=MAP {NAME} {front.address}, MAP * ~NOTFOUND, EXCLUDE 127.*",
+        f"--ignore-certificate-errors-spki-list={base64.b64encode(hashlib.sha256(der).digest()).decode()}",
+        f"--log-net-log={directory / 'net.json'}", *(["--no-sandbox"] if os.geteuid() == 0 else []),
+    ]:
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver", env=browser_environment(directory)), options=options)
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def test_the_page_is_live_in_a_browser_behind_the_proxy(lab, tmp_path):
+    """By TLS all the way: the cookie is bound to it, the websocket is `wss:`, and the policy holds in the browser itself."""
+    seedbox = lab.write_config(tmp_path / "lab.toml").read_text()
+    with fronted(nginx, tmp_path, seedbox[seedbox.index("[tor]"):]) as front, chromium_for(front, tmp_path) as driver:
+        page = Page(driver, f"{front.origin}/#login={front.token}").wait_live()
+        wait_for("the torrents on the page", lambda: set(lab.hashes.values()) <= set(page.hashes()))
+        assert page.script("return isSecureContext && location.origin") == front.origin
+        (cookie,) = driver.get_cookies()
+        assert cookie["name"] == "__Host-farseed" and cookie["secure"] and cookie["httpOnly"], cookie
+        assert (cookie["path"], cookie["sameSite"], cookie["domain"]) == ("/", "Strict", NAME), cookie
+        assert not [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
+        broken = driver.execute_async_script(
+            "const told = arguments[0]; setTimeout(() => told(null), 5000);"
+            "document.addEventListener('securitypolicyviolation', (event) => told(event.effectiveDirective));"
+            "new Image().src = 'https://elsewhere.example/picture.png';")
+        assert broken == "img-src"
+    asked = set(re.findall(r'"(wss?://[^"/]+/[^"]*)"', (tmp_path / "net.json").read_text()))
+    assert asked == {f"wss://{NAME}:{front.tls}/ws"}

@@ -1,10 +1,13 @@
 """What strangers and users may try with tickets, sessions and passwords, each test named after the attack that it stops."""
 
 import contextlib
+import functools
 import hashlib
 import json
+import operator
 import os
 import random
+import re
 import statistics
 import time
 
@@ -169,6 +172,41 @@ def test_a_viewer_cannot_escalate(controller):
         socket.send(SUBSCRIBE, 100, {}, "farseed.vps.torrents")
         assert socket.receive()[:2] == [SUBSCRIBED, 100]
     assert controller.sql("SELECT count(*) FROM jobs") == [(0,)]
+
+
+def test_links_and_tickets_are_256_random_bits_of_which_the_digest_is_kept(controller):
+    """Every bit of them is 0 and 1 among forty, which chance misses once in some billions; the database has SHA-256 alone."""
+    cookie = controller.login()
+    tickets = [controller.ticket(cookie, controller.origin) for _ in range(40)]
+    links = []
+    for _ in range(40):
+        made = controller.run("user", "login", "owner")
+        assert made.returncode == 0, made.stderr
+        links.append(controller.secret(re.search(r"#login=(\w+)$", made.stdout.strip())[1]))
+    for table, secrets in (("tickets", tickets), ("links", links)):
+        assert all(re.fullmatch(r"[0-9a-f]{64}", secret) for secret in secrets), table
+        numbers = [int(secret, 16) for secret in secrets]
+        assert functools.reduce(operator.or_, numbers) == (1 << 256) - 1, f"{table}: a bit that is never set"
+        assert functools.reduce(operator.and_, numbers) == 0, f"{table}: a bit that is always set"
+        kept = {row[0] for row in controller.sql(f"SELECT digest FROM {table}")}
+        assert {hashlib.sha256(secret.encode()).digest() for secret in secrets} <= kept, table
+    assert controller.try_login(stranger(), token=links[0]).status == 204
+
+
+def test_every_start_prints_a_fresh_one_time_link_of_the_owner(tmp_path):
+    with running(tmp_path) as controller:
+        links = [controller.link]
+        controller.add_user("ann", "owner")
+        controller.stop()
+        controller.start()
+        links.append(controller.link)
+        assert links[0] != links[1]
+        answer = controller.try_login(stranger(), token=links[1])
+        assert answer.status == 204, answer
+        cookie = ("Cookie", answer["set-cookie"].split(";")[0])
+        told = controller.ask("POST", "/api/ticket", SAME_SITE, cookie, ("Origin", controller.origin)).json
+        assert (told["user"], told["role"]) == ("owner", "owner")
+        assert controller.try_login(stranger(), token=links[1]).status == 401
 
 
 def test_login_guessing(controller):

@@ -100,6 +100,34 @@ def test_in_exec_a_pipe_gets_every_byte(hostile, served, lab):
         assert b"Name: " in name and piped.stdout.startswith(name + b"\n  Hash: "), kind
 
 
+def test_in_exec_a_line_of_a_name_s_own_acts_on_nothing(served, lab):
+    """A name that forges another torrent's row by a line end: `exec` hands the line on, `list` does not, nothing acts on it."""
+    victim, row = next(iter(lab.box.torrents("id", "status").items()))
+    forged = f"{row['id']:>6}   100%    1.0 MB  Done         0.0     0.0    1.0  Stopped  {victim} forged"
+    metainfo, hash = metainfo_of(f"harmless\n{forged}\nremove {victim}")
+    lab.box.rpc("torrent-add", {"metainfo": base64.b64encode(metainfo).decode(), "paused": True})
+    try:
+        wait_for("the torrent", lambda: hash in served.torrents())
+        before = lab.box.torrents("status", "labels")
+        jobs = served.run("jobs", "--json").stdout
+        raw = served.run("exec", "-n", "--", "transmission-remote", "-l")
+        assert raw.returncode == 0 and forged in raw.stdout.splitlines(), "this is what the document warns of"
+        # Farseed's own lists have one row of it, by its own hash, and the other torrent's row is its own.
+        listed = [line.split("\t") for line in served.run("list", "--format", "{hash}\\t{name}").stdout.splitlines()]
+        assert [fields[0] for fields in listed if "forged" in fields[-1]] == [hash], listed
+        assert sorted(fields[0] for fields in listed) == sorted(before) and all(len(fields) == 2 for fields in listed)
+        # A selection and a change of it reach this torrent and no other; no job came of the lines.
+        assert served.run("set", hash, "--label", "own").returncode == 0
+        after = lab.box.torrents("status", "labels")
+        assert after.pop(hash)["labels"] == ["own"] and before.pop(hash)["labels"] == []
+        assert {each: after[each]["labels"] for each in after} == {each: before[each]["labels"] for each in before}
+        assert after[victim]["status"] == row["status"]
+        count = len(json.loads(jobs)["jobs"])
+        assert len(json.loads(served.run("jobs", "--json").stdout)["jobs"]) == count + 1
+    finally:
+        lab.box.rpc("torrent-remove", {"ids": [hash]})
+
+
 def test_in_exec_nothing_acts_on_a_terminal(hostile, served, lab, tmp_path):
     """A real terminal: no colour, no title, nothing turned round, no line overwritten; the name is there to read."""
     shown = {"ansi": "␛[31mred␛[0m␛]0;title␇", "rtl": "innocent⟨202E⟩gpj.exe", "shell": "$(touch pwned)",

@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import functools
+import operator
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -115,6 +118,39 @@ def test_a_worker_enters_and_may_do_what_it_is_granted(door, credentials, serial
             assert await session.error(session.publish(topic, 1, options=ACKNOWLEDGED)) == "wamp.error.not_authorized"
 
     run(door, serializer, scenario)
+
+
+@pytest.mark.parametrize("name", ["signer", "nobody"])
+def test_every_challenge_is_another_and_long_enough(door, credentials, name):
+    """Also for a key that nobody has; every bit is 0 and 1 among forty."""
+
+    async def scenario(client):
+        seen = []
+
+        def sign(challenge):
+            seen.append(challenge.extra["challenge"])
+            return credentials.key.sign_challenge(challenge)
+
+        for _ in range(40):
+            with contextlib.suppress(Refused):
+                await client.open(["cryptosign"], name, sign, authextra={"pubkey": credentials.key.public_key()})
+        assert len(seen) == 40 and all(len(bytes.fromhex(challenge)) == 32 for challenge in seen), seen
+        numbers = [int(challenge, 16) for challenge in seen]
+        assert functools.reduce(operator.or_, numbers) == (1 << 256) - 1 and functools.reduce(operator.and_, numbers) == 0
+
+    run(door, "json", scenario)
+
+
+def test_what_workers_are_verified_by_is_root_s_alone_to_write():
+    """Deploy's steps leave farseed.toml with root, and its service runs as another that may write nothing there."""
+    steps = (ROOT / "Deploy" / "README.md").read_text()
+    assert re.search(r"^sudo install -d -m 755 /etc/farseed$", steps, re.M)
+    assert re.search(r"^sudo install -m 644 farseed\.toml /etc/farseed/$", steps, re.M)
+    unit = dict(line.split("=", 1) for line in (ROOT / "Deploy" / "farseed.service").read_text().splitlines()
+                if re.match(r"[A-Z]\w+=", line))
+    assert unit["User"] == "farseed" and unit["ProtectSystem"] == "strict" and unit["CapabilityBoundingSet"] == ""
+    assert "--config /etc/farseed/farseed.toml" in unit["ExecStart"]
+    assert not {"ReadWritePaths", "ConfigurationDirectory", "BindPaths"} & unit.keys()
 
 
 @pytest.mark.parametrize("who", ["reporter", "signer", "the other's method", "nobody"])

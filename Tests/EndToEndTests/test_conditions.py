@@ -2,7 +2,7 @@
 
 import json
 
-from conftest import wait_for
+from conftest import DEADLINE, link_state, wait_for
 
 
 def spare(lab, served, tmp_path):
@@ -39,6 +39,27 @@ def test_a_command_that_expires_ends_with_the_code_for_time(served, lab, tmp_pat
         lab.start_tor_client()
     wait_for("the link", lambda: json.loads(served.run("status", "--json").stdout)["boxes"][0]["link"]["state"] == "live")
     assert served.torrents()[hash]["status"] == "stopped"
+    assert served.run("remove", hash, "--yes").returncode == 0
+
+
+def test_a_command_of_a_time_without_tor_is_done_when_tor_is_back(served, lab, tmp_path):
+    hash = spare(lab, served, tmp_path)
+    lab.kill_tor_client()
+    try:
+        wait_for("the link to be lost", lambda: link_state(served) != "live")
+        kept = served.run("set", hash, "--label", "kept", "--no-wait", "--json")
+        assert kept.returncode == 0, kept
+        told = json.loads(kept.stdout)
+        assert told["state"] != "done", told
+        assert not lab.box.torrents("labels")[hash]["labels"]
+    finally:
+        lab.start_tor_client()
+
+    def outcome():
+        return json.loads(served.run("jobs", "show", str(told["job"]["id"]), "--json").stdout)["state"]
+
+    wait_for("the job to be done", lambda: outcome() == "done", 2 * DEADLINE)
+    assert lab.box.torrents("labels")[hash]["labels"] == ["kept"]
     assert served.run("remove", hash, "--yes").returncode == 0
 
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import FARSEED, ROOT, link_state, wait_for
+from conftest import FARSEED, ROOT, labelled, link_state, wait_for
 from lab import content
 
 SCRIPTS = ROOT / "Docs" / "scripts"
@@ -67,6 +67,33 @@ def test_the_documents_own_examples_run(served):
         done = subprocess.run(["bash", "-c", shell], env=served.environment, stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, timeout=60)
         assert done.returncode == 0 and done.stdout, (line, done)
+
+
+def test_the_lines_of_the_crontab_run_as_cron_runs_them(served, lab, tmp_path):
+    """Nothing but the crontab's own environment, by sh, with the programs where its PATH looks for them."""
+    block = re.search(r"```crontab\n(.*?)```", (ROOT / "Docs" / "Scripting.md").read_text(), re.S)[1].splitlines()
+    path = next(line.removeprefix("PATH=") for line in block if line.startswith("PATH="))
+    commands = [line.split(None, 5) for line in block if not line.startswith("PATH=")]
+    assert len(commands) == 2 and all(len(fields) == 6 for fields in commands), block
+    local = tmp_path / "local"
+    local.mkdir()
+    for name, target in {"farseed": FARSEED, **{each.name: each for each in SCRIPTS.iterdir()}}.items():
+        (local / name).symlink_to(target)
+    assert "/usr/local/bin" in path.split(":")
+    path = path.replace("/usr/local/bin", str(local))
+    given = [f"{name}={served.environment[name]}" for name in ("FARSEED_CONFIG", "XDG_STATE_HOME")]
+    told = {}
+    # What one of them would remove stays, as the other tests want it.
+    with labelled(served, lab, {hash: "keep" for hash in lab.box.torrents()}):
+        for *times, command in commands:
+            assert all(re.fullmatch(r"[\d*]+", field) for field in times), times
+            done = subprocess.run(
+                ["env", "-i", f"HOME={served.directory}", "LOGNAME=user", "SHELL=/bin/sh", f"PATH={path}", *given,
+                 "/bin/sh", "-c", command],
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, cwd=served.directory)
+            assert done.returncode == 0 and not done.stderr, (command, done)
+            told[command.split()[0]] = done.stdout
+    assert told["nightly-report"].startswith("Seedbox: vps live") and told["clean-up-finished"] == "", told
 
 
 def test_add_and_wait(script, lab, fresh):

@@ -70,14 +70,22 @@ def measured(command):
     return time.monotonic() - begun
 
 
-def test_fifty_at_once_wait_for_each_other_no_longer_than_one_by_one_would(far):
-    """Each sleeps as long as a round trip: one after the other they would last a hundred seconds."""
+def test_fifty_at_once_wait_for_each_other_no_longer_than_one_by_one_would(far, lab):
+    """Each sleeps as long as a round trip: one after the other they would last a hundred seconds. All use one connection."""
+    connections = set()
+
+    def counted(number):
+        code = far.run("exec", "-n", "--", "/bin/sh", "-c", f"sleep {ROUND_TRIP}; exit {number}").returncode
+        connections.update(lab.connections())
+        return code
+
+    before = lab.connections()
     begun = time.monotonic()
     with ThreadPoolExecutor(50) as threads:
-        codes = list(threads.map(lambda number: far.run("exec", "-n", "--", "/bin/sh", "-c",
-                                                        f"sleep {ROUND_TRIP}; exit {number}").returncode, range(50)))
+        codes = list(threads.map(counted, range(50)))
     assert codes == list(range(50))
     assert time.monotonic() - begun < 50 * 2 * ROUND_TRIP / 3
+    assert before and connections == set(before)
 
 
 def test_input_is_streamed_and_output_comes_as_it_is_written(far):

@@ -81,7 +81,8 @@ def test_exec_returns_the_remote_output_and_exit_status(served):
     assert refused.returncode == 11 and "pwned" not in refused.stdout, refused
 
 
-def test_fifty_commands_at_once_over_one_session(served):
+def test_fifty_commands_at_once_over_one_session(served, lab):
+    before = lab.connections()
     running = [
         subprocess.Popen([FARSEED, "exec", "--", "transmission-remote", "-si"], env=served.environment,
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -91,6 +92,7 @@ def test_fifty_commands_at_once_over_one_session(served):
         output, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
         assert "VERSION" in output
+    assert before and lab.connections() == before
 
 
 def test_who_does_not_wait_gets_what_is_there(served):

@@ -122,11 +122,15 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(name: "WAMPTests", dependencies: ["WAMP", "Notation"], swiftSettings: strict),
-        .testTarget(name: "SSHTests", dependencies: ["SSH", nioCore, nioPosix], swiftSettings: strict),
+        .testTarget(
+            name: "SSHTests",
+            dependencies: ["SSH", "TestSupport", nioCore, nioPosix],
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "TunnelTests",
             dependencies: [
-                "Tunnel", "SSH", "Calls", "Wire", "Seedbox", nioCore, nioPosix, nioEmbedded, logging,
+                "Tunnel", "SSH", "Calls", "Wire", "Seedbox", "TestSupport", nioCore, nioPosix, nioEmbedded, logging,
             ],
             swiftSettings: strict
         ),

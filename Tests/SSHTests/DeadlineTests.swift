@@ -1,4 +1,5 @@
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import SSH
@@ -85,5 +86,32 @@ struct DeadlineTests {
         #expect(error?.code == .channelClosed && error?.message == "The SSH channel is closed.")
         try await within(30) { await connection.close() }
         #expect(try await connection.closed.get().message == "The connection is closed.")
+    }
+
+    /// The one wait that libssh2 keeps to itself: it hands over no data while keys are exchanged (libssh2#1672). When the
+    /// server asks for new keys is not ours to say, so it is stopped after one piece more each time.
+    @Test func `An exchange of new keys that does not end`() async throws {
+        let server = try SSHServer(["RekeyLimit 256K"])
+        var found: SSHError?
+        for pieces in 0..<40 where found == nil {
+            let relay = try await Relay(to: server.port)
+            let connection = try await connect(server, by: relay) { $0.stall = Self.short }
+            #expect(try await connection.output("echo first").stdout == "first\n")
+            let half = ByteBuffer(repeating: 7, count: 512 << 10)
+            let channel = try await connection.exec("head -c \(half.readableBytes); exec cat > /dev/null")
+            relay.stop(after: pieces)
+            do {
+                // Less than the server's window of 2 MiB, so that nothing else stops it. By the time that nothing comes
+                // any more, the server has said what it had to say.
+                try await within(30) { try await channel.write(half) }
+                while (try? await within(0.5) { try await channel.read() }) != nil {}
+                try await within(30) { try await channel.write(half) }
+            } catch let error as SSHError {
+                found = error
+            }
+            try await within(30) { await connection.close() }
+        }
+        #expect(found?.code == .stalled)
+        #expect(found?.message == "The SSH connection has not moved for 300 ms though it should; it is dropped.")
     }
 }

@@ -1,26 +1,26 @@
 import Dispatch
-import Glibc
+package import Glibc
 import Synchronization
 
 /// A child process whose standard error is kept and waited for.
 ///
 /// Not Foundation's `Process`: that waits for a child on a thread which serves all children as soon as the child closes
 /// its inherited descriptors, as sshd and tor do, and then no other child's end is noticed.
-final class Child: Sendable {
-    struct Missing: Error, CustomStringConvertible {
-        let description: String
+package final class Child: Sendable {
+    package struct Missing: Error, CustomStringConvertible {
+        package let description: String
     }
 
-    let id: pid_t
+    package let id: pid_t
     private let state = Mutex((text: "", hasEnded: false))
     private let changed = DispatchSemaphore(value: 0)
     private let status = Mutex<Int32?>(nil)
 
     /// What it has written to standard error.
-    var text: String { state.withLock { $0.text } }
+    package var text: String { state.withLock { $0.text } }
 
     /// Starts a program, looked for on the path, without standard input.
-    init(_ arguments: [String]) throws {
+    package init(_ arguments: [String]) throws {
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { throw Missing(description: "no descriptors are left") }
         let (reading, writing) = (ends[0], ends[1])
@@ -57,7 +57,7 @@ final class Child: Sendable {
     }
 
     /// True once it has written `words`.
-    func wait(for words: String, within seconds: Double) -> Bool {
+    package func wait(for words: String, within seconds: Double) -> Bool {
         let deadline = DispatchTime.now() + seconds
         while true {
             let (found, ended) = state.withLock { ($0.text.contains(words), $0.hasEnded) }
@@ -68,7 +68,7 @@ final class Child: Sendable {
 
     /// Sends it a signal and waits for its end; the exit status, or the signal's number and 128.
     @discardableResult
-    func end(_ signal: Int32 = SIGTERM) -> Int32 {
+    package func end(_ signal: Int32 = SIGTERM) -> Int32 {
         status.withLock { status in
             if let status { return status }
             kill(id, signal)

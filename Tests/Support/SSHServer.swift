@@ -3,25 +3,25 @@ import Glibc
 import Synchronization
 
 /// A real sshd on loopback, as the user who runs the tests, with everything in a temporary directory of its own.
-final class SSHServer: Sendable {
-    struct Missing: Error, CustomStringConvertible {
-        let description: String
+package final class SSHServer: Sendable {
+    package struct Missing: Error, CustomStringConvertible {
+        package let description: String
     }
 
-    let port: Int
-    let directory: String
+    package let port: Int
+    package let directory: String
     private let process: Child
 
     /// The user that the tests run as, and whom they log in as.
-    let user: String
+    package let user: String
 
-    var userKeyPath: String { directory + "/user" }
-    var otherKeyPath: String { directory + "/other" }
-    var hostKeyLine: String { Self.text(of: directory + "/host.pub") }
-    var otherKeyLine: String { Self.text(of: directory + "/other.pub") }
+    package var userKeyPath: String { directory + "/user" }
+    package var otherKeyPath: String { directory + "/other" }
+    package var hostKeyLine: String { Self.text(of: directory + "/host.pub") }
+    package var otherKeyLine: String { Self.text(of: directory + "/other.pub") }
 
     /// `extra` are further lines of its configuration; they come first, and sshd takes the first of each.
-    init(_ extra: [String] = [], keyOptions: String = "") throws {
+    package init(_ extra: [String] = [], keyOptions: String = "") throws {
         let programs: [String] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd"]
         guard let program = programs.first(where: { access($0, X_OK) == 0 }) else {
             throw Missing(description: "sshd is missing; install it with: apt install openssh-server")
@@ -71,14 +71,14 @@ final class SSHServer: Sendable {
     }
 
     /// Stops the whole server and its sessions for a while, as a frozen machine would; `false` lets it go on.
-    func freeze(_ frozen: Bool) {
+    package func freeze(_ frozen: Bool) {
         for id in [process.id] + Self.children(of: process.id) {
             kill(id, frozen ? SIGSTOP : SIGCONT)
         }
     }
 
     /// Ends all sessions as if their processes had crashed.
-    func dropSessions() {
+    package func dropSessions() {
         for id in Self.children(of: process.id) { kill(id, SIGKILL) }
     }
 
@@ -102,7 +102,7 @@ final class SSHServer: Sendable {
             .trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
-    static func run(_ arguments: [String]) throws {
+    package static func run(_ arguments: [String]) throws {
         guard try Child(arguments).end(SIGCONT) == 0 else {
             throw Missing(description: "\(arguments[0]) failed; install it with: apt install openssh-client")
         }

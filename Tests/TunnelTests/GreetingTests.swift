@@ -1,0 +1,55 @@
+import Calls
+import NIOCore
+import NIOPosix
+import SSH
+import Seedbox
+import TestSupport
+import Testing
+import Wire
+
+@testable import Tunnel
+
+/// The agent's greeting over a real SSH server, or what is there instead.
+struct GreetingTests {
+    private func session(_ server: SSHServer, _ command: String) async throws -> AgentSession {
+        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .channelOption(.autoRead, value: false)
+            .connect(host: "127.0.0.1", port: server.port).get()
+        let key = try PrivateKey(path: server.userKeyPath)
+        let hostKey = try #require(HostKey(server.hostKeyLine))
+        let configuration = SSHConfiguration(user: server.user, key: key, hostKey: .pinned([hostKey]))
+        let ssh = try await SSHConnection.open(on: channel, configuration)
+        let session = AgentSession(
+            try await ssh.exec(command, eager: true),
+            ssh: ssh,
+            hello: Hello(software: "farseed", capabilities: [])
+        )
+        session.start()
+        return session
+    }
+
+    @Test func `An agent that says nothing is given up at the deadline, and the session with it`() async throws {
+        let session = try await session(SSHServer(), "sleep 600")
+        let failure = await #expect(throws: DialFailure.self) { try await session.greeted(within: .milliseconds(300)) }
+        #expect(failure?.problem.code == .timedOut && failure?.stage == .greeting && failure?.remedy == .newCircuit)
+        #expect(failure?.problem.message.hasPrefix("The agent did not greet in time.") == true)
+        #expect(session.connection.isOver)
+    }
+
+    @Test(
+        arguments: [
+            ("echo hello", Problem.Code.agentUnexpected, SOCKSReply.Remedy.tellOwner),
+            ("echo no such thing >&2; exit 127", .agentMissing, .tellOwner),
+            ("echo broken >&2; exit 1", .agentFailed, .backOff),
+        ]
+    )
+    func `What is there instead of an agent is told`(
+        command: String,
+        code: Problem.Code,
+        remedy: SOCKSReply.Remedy
+    ) async throws {
+        let session = try await session(SSHServer(), command)
+        let failure = await #expect(throws: DialFailure.self) { try await session.greeted(within: .seconds(30)) }
+        #expect(failure?.problem.code == code && failure?.remedy == remedy)
+    }
+}

@@ -53,7 +53,7 @@ package struct OneShotLink: Sendable {
         case opened(Success)
         case failed(DialFailure)
         case cancelled
-        /// The attempt of this number has taken so long that another may be faster.
+        /// The attempt of this number has failed, or has taken so long that another may be faster.
         case late(Int)
     }
 
@@ -108,17 +108,21 @@ package struct OneShotLink: Sendable {
                         throw failure.problem
                     }
                     if isWorthIt, begun < Self.mostAttempts {
-                        try await Task.sleep(for: configuration.timing.spacing)
-                        mayBegin = true
+                        tasks.addTask { [configuration, begun] in
+                            try? await Task.sleep(for: configuration.timing.spacing)
+                            return .late(begun)
+                        }
                     }
-                case .late(let number): mayBegin = number == begun
+                case .late(let number): mayBegin = number == begun && !Task.isCancelled
                 case .cancelled:
-                    running -= 1
-                    try Task.checkCancellation()
+                    guard Task.isCancelled else { continue }
+                    try await Self.end(&tasks, discard)
+                    throw CancellationError()
                 }
             }
         }
     }
+
     /// Ends the attempts under way, and what one of them may just have opened.
     private static func end<Success: Sendable>(
         _ tasks: inout ThrowingTaskGroup<Outcome<Success>, any Error>,

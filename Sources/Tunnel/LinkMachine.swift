@@ -18,7 +18,8 @@ package import Seedbox
 /// Where one is wanted, a spare session stands by on a circuit of its own: it takes over in one round trip. A session
 /// that has carried much is replaced in the same way, and its calls may end on it.
 /// An attempt gets a rival, too, when it takes long, and then makes room for another: tor waits for minutes on a circuit
-/// that leads nowhere. After every third way that led nowhere tor is told to forget what it knows (`SIGNAL NEWNYM`).
+/// that leads nowhere. After three, six, twelve… ways that led nowhere tor is told to forget what it knows
+/// (`SIGNAL NEWNYM`).
 /// Time is a value: the moment of each event, from any origin. So is chance: `jitter` is a random number from 0 to 1.
 package struct LinkMachine: Sendable {
     package enum Event: Sendable, Hashable {
@@ -131,7 +132,8 @@ package struct LinkMachine: Sendable {
 
     /// Attempts in a row that are made without a pause, where another circuit may do better.
     static let mostHurried = 2
-    /// After so many ways that led nowhere, tor is told to forget what it knows, and again after as many more.
+    /// After so many ways that led nowhere tor is told to forget what it knows, and again after twice as many, four times
+    /// and so on: others use that tor too, and a seedbox that is off for a day is not to cost them their circuits.
     static let mostMissedWays = 3
     /// A session that lives for this long was a good one. Of those that die sooner so many are replaced at once; then
     /// the pauses grow, since an agent that crashes would have us build circuits without end.
@@ -265,6 +267,7 @@ package struct LinkMachine: Sendable {
             return adopt(Live(id: id), at: now) + [.end(old.id)]
         case .live(let old, .coming(let spare)) where spare.id == id:
             if old.isWorn { return adopt(Live(id: id), at: now) + [.retire(old.id)] }
+            missedWays = 0
             state = .live(old, spare: .warm(Live(id: id, askedAt: now)))
             return [.ping(id)]
         default: return [.end(id)]  // It won a race that was over.
@@ -282,7 +285,8 @@ package struct LinkMachine: Sendable {
 
     private mutating func missed() -> [Action] {
         missedWays += 1
-        return missedWays.isMultiple(of: Self.mostMissedWays) ? [.forget] : []
+        let (rounds, rest) = missedWays.quotientAndRemainder(dividingBy: Self.mostMissedWays)
+        return rest == 0 && rounds & (rounds - 1) == 0 ? [.forget] : []
     }
 
     private mutating func next(

@@ -1,4 +1,5 @@
 /// Tor as all links of a controller share it: a given SOCKS port, or an own child process.
+import Calls
 package import Logging
 package import NIOCore
 package import Seedbox
@@ -103,7 +104,7 @@ package final class Tor: Service {
         case .own(let child): port = ControlPort(child.control, group: group)
         }
         do {
-            try await port.signal("NEWNYM")
+            try await within(.seconds(10), orThrow: CancellationError()) { try await port.signal("NEWNYM") }
         } catch {
             // Tor is restarting, or allows no more than one such wish in 10 s: the way is tried as it is.
             logger.debug("Tor was not told to forget its circuits")

@@ -6,7 +6,7 @@ import Seedbox
 import Synchronization
 import Transmission
 
-/// Looks while somebody watches, and for the disks also while nobody does.
+/// Looks often while somebody watches or the disk guard may have to pause something, else seldom.
 final class HostMonitor: Sendable {
     /// Seconds between two looks while somebody looks at what is told, and while nobody does.
     static let watchedInterval = 5
@@ -55,7 +55,9 @@ final class HostMonitor: Sendable {
     func run() async {
         var counters = HostCounters.read(proc)
         while !Task.isCancelled {
-            await wakeup.wait(upTo: .seconds(source.isLookedAt ? Self.watchedInterval : Self.unwatchedInterval))
+            // A fast line fills what the guard keeps free in less than the long interval.
+            let isOften = source.isLookedAt || diskGuard.configuration.pauses
+            await wakeup.wait(upTo: .seconds(isOften ? Self.watchedInterval : Self.unwatchedInterval))
             let now = HostCounters.read(proc)
             // Rung twice in a moment there is nothing to compute a rate from.
             let rates = now.time - counters.time >= 1_000_000 ? now.rates(since: counters) : [:]

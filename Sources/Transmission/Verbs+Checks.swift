@@ -23,8 +23,10 @@ extension Verbs {
 
         /// Where it rested and had changed just before, the two cannot be told apart.
         func mayBeVerified(since before: Trace) -> Bool {
-            isVerified(since: before) || before.isRecent && isRecent && before.status == .stopped && status == .stopped
+            isVerified(since: before) || before.isRecent && isRecent && before.isResting && isResting
         }
+
+        private var isResting: Bool { [.stopped, .downloadWait, .seedWait].contains(status) }
     }
 
     /// `hashes`: the torrents' rows.

@@ -53,7 +53,7 @@ extension Verbs {
             expected["seed_ratio_limit"] = .double(ratio)
         }
         if let encryption = try arguments.text("encryption") {
-            guard ["required", "preferred", "tolerated", "allowed"].contains(encryption) else {
+            guard ["required", "preferred", "tolerated"].contains(encryption) else {
                 throw Problem(.badRequest, "`encryption` must be required, preferred or tolerated.")
             }
             request["encryption"] = .string(encryption)

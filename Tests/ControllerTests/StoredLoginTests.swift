@@ -115,6 +115,22 @@ private func withLogins(
         }
     }
 
+    @Test func `what one user may not do hides nobody else's failures`() async throws {
+        try await withLogins { logins, _ in
+            for number in 0..<1_000 {
+                let topic = "some.topic.\(number)"
+                logins.note(.notPermitted(who: "guest", client: "192.0.2.1", action: "publish", name: topic))
+            }
+            logins.note(.notPermitted(who: "ann", client: "192.0.2.2", action: "call", name: "some.procedure"))
+            logins.note(.workerRefused(name: nil, client: "192.0.2.3"))
+        } check: { entries in
+            // A minute may have begun anew in between.
+            #expect(entries.count { $0.who == "guest" } <= 240)
+            #expect(entries.contains { $0.who == "ann" && $0.target == "some.procedure" })
+            #expect(entries.contains { $0.who == "-" && $0.origin == "192.0.2.3" })
+        }
+    }
+
     @Test func `workers are written down, and no name that nobody has`() async throws {
         try await withLogins { logins, _ in
             logins.note(.workerEntered(name: "reporter", client: "192.0.2.1"))

@@ -9,8 +9,11 @@ import Synchronization
 final class AuditLog: Service {
     /// Entries that wait for the disk; more are only counted.
     private static let mostPending = 4_096
-    /// Failures of strangers that are kept in a minute; more are only counted.
+    /// Failures of one user, or of all strangers, that are kept in a minute; more are only counted.
     private static let mostFailures = 120
+    /// Users whose failures are kept in a minute.
+    private static let mostFailing = 64
+    private static let strangers = "-"
     private static let window: Int64 = 60_000
     /// Addresses whose refused attempts are counted for each in a window; those of more are only counted.
     private static let mostRefused = 64
@@ -21,18 +24,21 @@ final class AuditLog: Service {
 
     private struct State {
         var pending: [AuditEntry] = []
-        /// Failures of the window that began at `since`.
+        /// Failures of the window that began at `since`, by user: a flood of one's hides nobody else's, and strangers
+        /// always have their place.
         var since: Int64 = 0
-        var failures = 0
+        var failures = [AuditLog.strangers: 0]
         var omitted = 0
         /// Attempts of the window that were refused unheard after the first, by address.
         var refused: [String: Int] = [:]
 
         mutating func add(_ entry: AuditEntry) {
-            if entry.outcome != "ok" { failures += 1 }
-            let isKept =
-                pending.count < AuditLog.mostPending
-                && (entry.outcome == "ok" || failures <= AuditLog.mostFailures)
+            var isKept = pending.count < AuditLog.mostPending
+            if entry.outcome != "ok" {
+                let isNew = failures[entry.who] == nil && failures.count >= AuditLog.mostFailing
+                let count = isNew ? AuditLog.mostFailures : failures[entry.who] ?? 0
+                if count < AuditLog.mostFailures { failures[entry.who] = count + 1 } else { isKept = false }
+            }
             if isKept { pending.append(entry) } else { omitted += 1 }
         }
 
@@ -41,7 +47,7 @@ final class AuditLog: Service {
             guard now - since >= AuditLog.window || now < since else { return }
             takeCounted(at: now)
             since = now
-            failures = 0
+            failures = [AuditLog.strangers: 0]
         }
 
         /// An entry for each address that was refused more than once, and one for all that were only counted.
@@ -74,7 +80,7 @@ final class AuditLog: Service {
     func note(_ action: String, who: String?, from origin: String, target: String = "", outcome: String = "ok") {
         let entry = AuditEntry(
             at: Int64(Date.now.timeIntervalSince1970 * 1000),
-            who: who ?? "-",
+            who: who ?? Self.strangers,
             origin: origin,
             action: action,
             target: target,

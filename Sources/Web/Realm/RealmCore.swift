@@ -137,7 +137,8 @@ final class RealmCore {
         // Who publishes without asking for an answer gets none, and so no error either.
         let isSilent = action == "publish" && !permissions.allows(.publish, URIPattern(name), role: principal.role)
         if isSilent || actions.contains(where: \.isNotAuthorized) {
-            return [.notPermitted(who: who, client: client, action: action, name: name)]
+            // Of a message that may be large, and is written down.
+            return [.notPermitted(who: who, client: client, action: action, name: String(name.prefix(256)))]
         }
         guard action == "call", name.hasPrefix("wamp.session.kill") else { return [] }
         let users = actions.compactMap { $0.dismissed.flatMap { numbers[$0] }.flatMap { seats[$0]?.user } }

@@ -7,13 +7,14 @@ import Testing
 @Suite struct UploadDeskTests {
     private let desk = UploadDesk()
 
-    @Test func `a file is the sum of its parts, and is taken once`() throws {
+    @Test func `a file is the sum of its parts, and may be taken again while it is kept`() throws {
         let id = try desk.add([1, 2], to: nil, by: "ann", at: 0)
         #expect(id.utf8.count == 32)
         #expect(try desk.add([3], to: id, by: "ann", at: 1) == id)
         #expect(try desk.add([9], to: nil, by: "ann", at: 1) != id)
         #expect(try desk.take(id, by: "ann", at: 2) == [1, 2, 3])
-        #expect(throws: Problem.self) { try desk.take(id, by: "ann", at: 2) }
+        #expect(try desk.take(id, by: "ann", at: 2) == [1, 2, 3])
+        #expect(throws: Problem.self) { try desk.add([], to: id, by: "ann", at: 2) }
     }
 
     @Test func `another user's file is none, nor one that nobody began`() throws {

@@ -1,5 +1,5 @@
-/// Files that a page sends in parts, as one message to the controller is bounded; kept in memory until a command takes
-/// them.
+/// Files that a page sends in parts, as one message to the controller is bounded; kept in memory for a while, or until
+/// their place is needed after a command has taken them.
 import Notation
 import Seedbox
 import Synchronization
@@ -7,8 +7,9 @@ import Synchronization
 final class UploadDesk: Sendable {
     /// The agent takes no larger .torrent file.
     static let largest = 8 << 20
-    /// Of all files together.
+    /// Of all files together, and how many.
     static let mostKept = 32 << 20
+    static let mostFiles = 64
     /// Since the last part; in milliseconds.
     static let keptFor: Int64 = 120_000
 
@@ -16,6 +17,8 @@ final class UploadDesk: Sendable {
         var who: String
         var bytes: [UInt8]
         var changedAt: Int64
+        /// A command has it; another may ask again with the same key, where the answer was lost.
+        var isTaken = false
     }
 
     private let uploads = Mutex<[String: Upload]>([:])
@@ -24,8 +27,9 @@ final class UploadDesk: Sendable {
     func add(_ part: [UInt8], to id: String?, by who: String, at now: Int64) throws(Problem) -> String {
         try uploads.withLock { uploads throws(Problem) in
             Self.forget(&uploads, at: now)
-            let kept = uploads.values.reduce(0) { $0 + $1.bytes.count }
-            guard kept + part.count <= Self.mostKept else {
+            guard !part.isEmpty else { throw Problem(.badRequest, "A part of a file is not empty.") }
+            if !Self.hasRoom(uploads, for: part, of: id) { uploads = uploads.filter { !$0.value.isTaken } }
+            guard Self.hasRoom(uploads, for: part, of: id) else {
                 throw Problem(.refused, "Too many files are on their way to the controller. Try again in two minutes.")
             }
             if let id { return try Self.append(part, to: id, by: who, at: now, &uploads) }
@@ -35,12 +39,17 @@ final class UploadDesk: Sendable {
         }
     }
 
-    /// The whole file, which is kept no longer.
+    private static func hasRoom(_ uploads: [String: Upload], for part: [UInt8], of id: String?) -> Bool {
+        uploads.values.reduce(part.count) { $0 + $1.bytes.count } <= mostKept
+            && (id != nil || uploads.count < mostFiles)
+    }
+
+    /// The whole file. It may be asked for again while it is kept, and takes the place of no other.
     func take(_ id: String, by who: String, at now: Int64) throws(Problem) -> [UInt8] {
         try uploads.withLock { uploads throws(Problem) in
             Self.forget(&uploads, at: now)
             guard let upload = uploads[id], upload.who == who else { throw Self.unknown }
-            uploads[id] = nil
+            uploads[id]?.isTaken = true
             return upload.bytes
         }
     }

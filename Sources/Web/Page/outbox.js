@@ -13,6 +13,7 @@ export class Outbox extends EventTarget {
   /** By key: what this page calls a change that it asked for. */
   titles = new Map();
   #feed;
+  #turn = Promise.resolve();
 
   constructor(feed) {
     super();
@@ -48,13 +49,24 @@ export class Outbox extends EventTarget {
     this.#changed();
     try {
       // It stays until `farseed.jobs` tells of it, so that it is always seen in one place or the other.
-      const upload = change.file ? { upload: await this.#upload(change.file) } : {};
-      await this.#feed.call(change.procedure, { ...change.kwargs, ...upload });
+      await (change.file ? this.#inTurn(() => this.#call(change)) : this.#call(change));
     } catch (error) {
       change.state = error.uri === "farseed.connection" ? "waiting" : "refused";
       change.message = error.message;
     }
     this.#changed();
+  }
+
+  async #call(change) {
+    const upload = change.file ? { upload: await this.#upload(change.file) } : {};
+    await this.#feed.call(change.procedure, { ...change.kwargs, ...upload });
+  }
+
+  /** One file at a time: the controller keeps few on their way. */
+  #inTurn(action) {
+    const done = this.#turn.then(action);
+    this.#turn = done.catch(() => {});
+    return done;
   }
 
   /** The name by which the controller keeps the file for a moment. */

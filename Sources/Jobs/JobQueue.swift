@@ -24,7 +24,7 @@ package protocol JobQueue: Sendable {
 
     func job(_ id: Int64) async throws -> Job?
     func job(key: String) async throws -> Job?
-    /// The newest done job that added this torrent, as far as it is kept still.
+    /// The newest done job that added this torrent by its file, as far as it is kept still.
     func addition(of hash: InfoHash, to box: String) async throws -> Job?
     /// Without arguments and recipes, which may be large.
     func jobs(_ filter: JobFilter) async throws -> [Job]

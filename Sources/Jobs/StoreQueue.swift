@@ -57,11 +57,19 @@ package struct StoreQueue: JobQueue {
 
     package func addition(of hash: InfoHash, to box: String) async throws -> Job? {
         let done = JobState.Name.done.rawValue
-        let row = try await table.newest(verb: "torrent.add", box: box, state: done, holding: hash.hex)
-        guard let job = row.map(Job.init), case .done(let result) = job.state, result["hash"]?.string == hash.hex else {
-            return nil
+        // A name may hold another torrent's hash, so that a few are looked at.
+        let rows = try await table.newest(
+            16,
+            verb: "torrent.add",
+            box: box,
+            state: done,
+            asking: "metainfo",
+            answering: hash.hex
+        )
+        return rows.map(Job.init).first { job in
+            guard case .done(let result) = job.state, job.arguments["metainfo"] != nil else { return false }
+            return result["hash"]?.string == hash.hex
         }
-        return job
     }
 
     package func jobs(_ filter: JobFilter) async throws -> [Job] {

@@ -122,14 +122,22 @@ package struct JobTable: Sendable {
         try await store.read { try fetch($0, "WHERE key = ?", [key]).first }
     }
 
-    /// The newest row of this verb and state whose outcome holds `text`, as CBOR does: byte by byte.
-    package func newest(verb: String, box: String, state: String, holding text: String) async throws -> JobRow? {
+    /// The newest rows of this verb and state whose request and outcome hold these texts, as CBOR does: byte by byte.
+    package func newest(
+        _ limit: Int,
+        verb: String,
+        box: String,
+        state: String,
+        asking words: String,
+        answering text: String
+    ) async throws -> [JobRow] {
         try await store.read { database in
             let clause = """
-                WHERE verb = ? AND box = ? AND state = ? AND instr(outcome, CAST(? AS BLOB)) > 0
-                ORDER BY id DESC LIMIT 1
+                WHERE verb = ? AND box = ? AND state = ? AND instr(request, CAST(? AS BLOB)) > 0
+                    AND instr(outcome, CAST(? AS BLOB)) > 0
+                ORDER BY id DESC LIMIT ?
                 """
-            return try fetch(database, clause, [verb, box, state, text]).first
+            return try fetch(database, clause, [verb, box, state, words, text, limit])
         }
     }
 

@@ -84,7 +84,8 @@ final class MemoryQueue: JobQueue {
         state.withLock { state in
             state.jobs.values.filter { job in
                 guard case .done(let result) = job.state else { return false }
-                return job.verb == "torrent.add" && job.box == box && result["hash"]?.string == hash.hex
+                return job.verb == "torrent.add" && job.box == box && job.arguments["metainfo"] != nil
+                    && result["hash"]?.string == hash.hex
             }.max { $0.id < $1.id }
         }
     }

@@ -26,7 +26,6 @@ import Testing
         let queue = try await engine.queue(in: scratch)
         let executor = ScriptedExecutor { job in
             guard job.verb == "torrent.add" else { return ["removed": [.string(hash(1).hex)]] }
-            if job.arguments["magnet"] != nil { throw Problem(.duplicate, "There already.") }
             return ["hash": .string(job.box == "vps" ? hash(1).hex : hash(2).hex), "name": "one"]
         }
         let outbox = outbox(queue, executor)
@@ -34,6 +33,7 @@ import Testing
             for (box, arguments) in [
                 ("vps", ["metainfo": .bytes([1])]), ("vps", ["metainfo": .bytes([2])]),
                 ("other", ["metainfo": .bytes([3])]),
+                // The same once more by its link, which is none to bring it back by.
                 ("vps", ["magnet": "magnet:?xt=urn:btih:1"]),
             ] as [(String, Value)] {
                 let job = try await outbox.submit(

@@ -51,7 +51,8 @@ enum ConfigurationFile {
 
     /// The configuration that the option, the environment and the disk give; the defaults where there is no file.
     ///
-    /// For one that is `toServe`, whether this machine lets the daemon do what it says is looked at too. Throws `ConfigurationFaults` or, where the file cannot be read, a `Problem`.
+    /// For one that is `toServe`, whether this machine lets the daemon do what it says is looked at too. Throws
+    /// `ConfigurationFaults` or, where the file cannot be read, a `Problem`.
     static func load(
         option: String?,
         environment: [String: String] = ProcessInfo.processInfo.environment,

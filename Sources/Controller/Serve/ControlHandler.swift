@@ -71,7 +71,7 @@ struct ControlHandler: CallHandler {
 
     private var names: String { boxes.map(\.mirror.name).joined(separator: ", ") }
 
-    /// All torrents at this moment, in parts; fails where none were ever known and the link says why.
+    /// All torrents as last heard, in parts; fails where none were ever known and the link says why.
     private func torrents(_ call: IncomingCall) async throws -> Value {
         let box = try box(call)
         box.pace.glanced()

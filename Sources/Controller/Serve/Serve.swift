@@ -105,7 +105,6 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
         throw error.problem
     }
     try ledger.close()
-    try await webLoops.shutdownGracefully()
 }
 
 /// Prints the page's address with its one-time login once the server listens.

@@ -7,7 +7,7 @@ package struct WatcherTiming: Sendable, Hashable {
     package var unwatched: Int64 = 15_000
     /// Cold fields while somebody watches, and while nobody does.
     package var cold: Int64 = 45_000
-    package var coldUnwatched: Int64 = 120_000
+    package var coldUnwatched: Int64 = 60_000
     /// The whole table, whatever was missed.
     package var full: Int64 = 300_000
     /// `recently-active` reaches 60 s back; past this the whole table is asked.

@@ -163,6 +163,23 @@ import Testing
         #expect((140...151).contains(asked[hot] ?? 0))
     }
 
+    @Test(arguments: [(true, 45), (false, 60)])
+    func `cold fields are asked for every 45 seconds, and every 60 while nobody watches`(
+        _ watched: Bool,
+        _ seconds: Int64
+    ) throws {
+        var watcher = try watching()
+        watcher.setWatched(watched, now: 0)
+        let cold = Watcher.Request.torrents(.all, .cold)
+        _ = watcher.received(.torrents([row(first, 1)], removed: []), to: cold, daemonSession: "one", now: 0)
+        let due = seconds * 1000
+        for now in [due - 1, due] {
+            _ = watcher.received(.session(try figures()), to: .session, daemonSession: "one", now: now)
+            _ = watcher.received(.torrents([], removed: []), to: hot, daemonSession: "one", now: now)
+            #expect((watcher.next(now: now) == .ask(cold)) == (now == due))
+        }
+    }
+
     @Test func `without a watcher it asks seldom, and at once when one comes`() throws {
         var watcher = try watching()
         watcher.setWatched(false, now: 0)

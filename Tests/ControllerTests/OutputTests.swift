@@ -153,6 +153,40 @@ private func torrent(_ digit: String, _ fields: [Field: Value] = [:]) -> Torrent
         #expect(StatusCommand.exitCode(report, box: nil) == Problem.Code.controllerAbsent.exitCode)
     }
 
+    @Test(arguments: [
+        ("ok", nil), ("low", "  A disk has less room than its reserve: 1.5 GB free in /small."),
+        (
+            "paused",
+            "  The disk guard has paused downloads, and resumes them when there is room: 1.5 GB free in /small."
+        ),
+    ])
+    func `what the disk guard does is told in words, with the reason`(_ word: String, _ told: String?) {
+        let status = LinkStatus(state: "live", dataAt: 0).value
+        let disks: Value = [
+            ["directory": "/large", "total": 9_000_000_000, "free": 8_000_000_000, "low": false],
+            ["directory": "/small", "total": 2_000_000_000, "free": 1_500_000_000, "low": .bool(word != "ok")],
+        ]
+        let report = DaemonReport([
+            "boxes": [["name": "vps", "link": status, "disk_guard": .string(word), "disks": disks]]
+        ])
+        #expect(DaemonReport(report.value).value == report.value)
+        let lines = StatusText.lines(report, now: 0, on: .none).filter { $0.contains("disk") || $0.contains("free") }
+        #expect(lines == (told.map { [$0] } ?? []))
+        #expect(report.value["boxes"]?.array?[0]["disk_guard"] == .string(word))
+    }
+
+    @Test func `a disk's directory cannot act on the terminal, and one with the reserve just back is named`() {
+        let report = DaemonReport([
+            "boxes": [
+                [
+                    "name": "vps", "disk_guard": "paused",
+                    "disks": [["directory": "/a\u{1B}[2J", "free": 2_100_000_000, "low": false]],
+                ]
+            ]
+        ])
+        #expect(StatusText.lines(report, now: 0, on: .none).last?.hasSuffix(": 2.1 GB free in /a␛[2J.") == true)
+    }
+
     @Test func `failures take one line whatever the other side says`() {
         #expect(Failure.line(Problem(.agentFailed, "a\nb\u{1B}")) == "farseed: a␊b␛")
     }

@@ -85,6 +85,14 @@ def test_each_command_prints_what_the_schema_says(served, lab, spare):
     assert {name for name, *_ in COMMANDS} | {"watch"} == SCHEMA["properties"].keys(), "each has a schema and a test"
 
 
+def test_the_status_tells_of_the_disks(served, lab):
+    def box():
+        return json.loads(served.run("status", "--json").stdout)["boxes"][0]
+
+    assert wait_for("the host's figures", lambda: box().get("disk_guard")) in ("ok", "low")
+    assert [disk["directory"] for disk in box()["disks"]] == [str(lab.box_downloads)]
+
+
 def test_each_line_of_watch_is_what_the_schema_says(served, lab, spare):
     file, hash = spare
     kinds = set()

@@ -89,6 +89,23 @@ def test_groups_have_counts_and_columns_sort(page, lab):
     assert find(page, "#disk").text.startswith("free")
 
 
+@pytest.mark.parametrize("guard, told", [
+    ("ok", "1.50 GB"), ("low", "1.50 GB, below the reserve"),
+    ("paused", "1.50 GB, downloads paused for want of space"), ("constructor", "1.50 GB")])
+def test_the_disk_line_says_what_the_guard_does(page, guard, told):
+    # Read where it is written: the seedbox's next figures replace it.
+    text, is_low = page.driver.execute_async_script("""
+        const [guard, done] = arguments;
+        import('/tools.js').then(({ showDisk }) => {
+          const disk = { directory: '/downloads', total: 9e9, free: 1.5e9, low: guard === 'low' };
+          showDisk({ disks: [disk], disk_guard: guard });
+          const line = document.querySelector('#disk');
+          done([line.querySelector('dd').textContent, line.classList.contains('low')]);
+        });""", guard)
+    assert text == told
+    assert is_low == (guard in ("low", "paused"))
+
+
 def test_a_second_tab_shares_the_connection_and_outlives_the_first(served, chromium, inject, lab, spare):
     inject(WATCH % "")
     first = chromium.current_window_handle

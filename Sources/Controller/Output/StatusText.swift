@@ -8,6 +8,12 @@ struct DaemonReport: Sendable {
         var name: String
         /// `LinkStatus.value`.
         var link: Value
+        /// Of the host's figures those that tell of the disks; empty where none are known.
+        var disk: [String: Value] = [:]
+
+        static let diskFigures = ["disk_guard", "disks"]
+
+        var value: Value { .map(disk.merging(["name": .string(name), "link": link]) { _, own in own }) }
     }
 
     /// Nil where no daemon runs.
@@ -22,7 +28,10 @@ struct DaemonReport: Sendable {
     init(_ value: Value) {
         software = value["software"]?.string ?? "farseed"
         boxes = (value["boxes"]?.array ?? []).compactMap { box in
-            box["name"]?.string.map { Box(name: $0, link: box["link"] ?? .null) }
+            box["name"]?.string.map { name in
+                let disk = (box.map ?? [:]).filter { Box.diskFigures.contains($0.key) }
+                return Box(name: name, link: box["link"] ?? .null, disk: disk)
+            }
         }
     }
 
@@ -31,7 +40,7 @@ struct DaemonReport: Sendable {
         [
             "software": software.map { .string($0) } ?? .null,
             "running": .bool(software != nil),
-            "boxes": .array(boxes.map { ["name": .string($0.name), "link": $0.link] }),
+            "boxes": .array(boxes.map(\.value)),
         ]
     }
 }
@@ -59,6 +68,7 @@ enum StatusText {
             if let problem = box.link["problem"].flatMap(Problem.init) {
                 lines.append("  " + Tint.red.paint(visible(problem.message), terminal.colours))
             }
+            if let want = wantOfDisk(box) { lines.append("  " + Tint.red.paint(want, terminal.colours)) }
         }
         return lines
     }
@@ -69,6 +79,24 @@ enum StatusText {
         if let roundTrip = box.link["rtt_ms"]?.int { parts.append("round trip \(roundTrip) ms") }
         if let age = age(box.link, now: now) { parts.append("data \(age) old") }
         return parts.joined(separator: ", ")
+    }
+
+    /// What the disk guard does and which disks are the reason; nil while there is room.
+    private static func wantOfDisk(_ box: DaemonReport.Box) -> String? {
+        let what: String
+        switch box.disk["disk_guard"]?.string {
+        case "paused": what = "The disk guard has paused downloads, and resumes them when there is room"
+        case "low": what = "A disk has less room than its reserve"
+        default: return nil
+        }
+        let disks = box.disk["disks"]?.array ?? []
+        let low = disks.filter { $0["low"] == true }
+        // Downloads are held back until there is some more than the reserve.
+        let rooms = (low.isEmpty ? disks : low).compactMap { disk -> String? in
+            guard let directory = disk["directory"]?.string, let free = disk["free"]?.int else { return nil }
+            return "\(Amounts.bytes(free)) free in \(visible(directory, atMost: 200))"
+        }
+        return what + (rooms.isEmpty ? "" : ": " + rooms.joined(separator: ", ")) + "."
     }
 
     /// For status bars: each box with its state, and the hop that is down where one is.

@@ -49,7 +49,11 @@ struct ControlHandler: CallHandler {
         [
             "software": .string(Farseed.software),
             "boxes": .array(
-                boxes.map { ["name": .string($0.mirror.name), "link": $0.mirror.view.link.value] }
+                boxes.map { box in
+                    let view = box.mirror.view
+                    let disk = view.host.filter { DaemonReport.Box.diskFigures.contains($0.key) }
+                    return DaemonReport.Box(name: box.mirror.name, link: view.link.value, disk: disk).value
+                }
             ),
         ]
     }

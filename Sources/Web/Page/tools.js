@@ -47,14 +47,18 @@ export function showTotals({ list, counts, totals }) {
   for (const button of $("#groups").children) put($(".count", button), String(counts[button.dataset.group]));
 }
 
-/** The least free space of the seedbox's disks; all of them on pointing at it. */
+/** What the agent's disk guard does, in words after the free space. */
+const guards = new Map([["low", ", below the reserve"], ["paused", ", downloads paused for want of space"]]);
+
+/** The least free space of the seedbox's disks and what its guard does about it; all of them on pointing at it. */
 export function showDisk(host) {
   const disks = (host?.disks ?? []).filter((disk) => typeof disk.free === "number");
   const line = $("#disk");
   line.hidden = disks.length === 0;
   if (disks.length === 0) return;
   const least = disks.reduce((a, b) => (b.free < a.free ? b : a));
-  put($("dd", line), bytes(least.free));
-  line.classList.toggle("low", Boolean(least.low));
+  const guard = guards.get(host.disk_guard) ?? "";
+  put($("dd", line), bytes(least.free) + guard);
+  line.classList.toggle("low", Boolean(least.low || guard));
   line.title = disks.map(({ directory, free, total }) => `${visible(directory)}: ${bytes(free)} of ${bytes(total)} free`).join("\n");
 }

@@ -20,6 +20,29 @@ FIGURES = {"deliveries a second", "server CPU per million deliveries", "p50 at 2
 RATIO = "CPU, farseed / peer"
 
 
+#: What `bench agent` measures, and between which bounds that is no nonsense: far wider than the goals, as the
+#: machine may be busy and the agent a debug build.
+BOUNDS = {
+    "agent, CPU of one core": (0, 30),
+    "agent, resident, all its processes": (5, 200),
+    "agent, resident, pages of several processes once": (5, 200),
+    "agent, output per 2 s": (100, 5_000),
+    "agent, output per 2 s, compressed": (20, 1_000),
+    "agent, output per 2 s, packed by SSH": (60, 1_500),
+    "daemon while the agent watches, CPU": (0, 50),
+    "transmission-remote -l, output": (5_000, 20_000),
+    "transmission-remote -l, output, compressed": (50, 5_000),
+    "transmission-remote -l, RPC reply": (10_000, 100_000),
+    "daemon while -l is run every 2 s, CPU": (0, 50),
+    "Flood, RPC reply every 2 s": (10_000, 200_000),
+    "Flood, RPC reply compressed": (500, 50_000),
+    "daemon while Flood asks, CPU": (0, 50),
+    "TrguiNG, RPC reply every 5 s": (20_000, 500_000),
+    "TrguiNG, RPC reply compressed": (500, 50_000),
+    "daemon while TrguiNG asks, CPU": (0, 50),
+}
+
+
 def rows_of(*words):
     """The rows of a bench's short form, each whole."""
     done = subprocess.run(
@@ -40,6 +63,19 @@ def test_the_short_form_of_bench_link_gives_whole_rows():
     assert {row["case"].partition(": ")[2] for row in rows} == CASES, errors
     subjects = {row["subject"] for row in rows}
     assert {"farseed exec", "ssh with ControlMaster", "torsocks ssh", "farseed list"} <= subjects, errors
+
+
+def test_the_short_form_of_bench_agent_gives_whole_and_sane_rows():
+    rows, errors = rows_of("agent", "--agent", AGENT)
+    found = {row["subject"]: row["value"] for row in rows}
+    assert len(rows) == len(found) and found.keys() == BOUNDS.keys(), errors
+    for subject, (least, most) in BOUNDS.items():
+        assert least <= found[subject] <= most, (subject, found[subject])
+    once, every = (found[f"agent, resident, {what}"] for what in ("pages of several processes once", "all its processes"))
+    assert once <= every
+    # SSH makes less of what repeats itself, and adds to each packet.
+    plain, compressed, packed = (found[f"agent, output per 2 s{what}"] for what in ("", ", compressed", ", packed by SSH"))
+    assert compressed < packed < plain
 
 
 def test_the_short_form_of_bench_fanout_gives_whole_rows():

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, wait_for
 from outside import Outside
 
 #: A user without any right.
@@ -47,9 +47,9 @@ def test_the_tests_leave_nothing_when_they_are_interrupted(outside, number):
 
 
 def test_the_tests_leave_nothing_when_packages_are_being_looked_for(outside):
-    outside.stand_in("dpkg-query", "#!/bin/sh\ntouch $TMPDIR/looking\nsleep 600\n")
+    outside.stand_in("dpkg-query", "#!/bin/sh\ntouch /tmp/programs/looking\nexec sleep 600\n")
     outside.start("Scripts/test", "--unit")
-    outside.wait_there("looking")
+    wait_for("the search to begin", (outside.programs / "looking").exists)
     outside.interrupt()
     outside.assert_clean()
 

@@ -56,22 +56,24 @@ struct Farseed: AsyncParsableCommand {
                 try command.run()
             }
         } catch {
-            leave(with: error, json: CommandLine.arguments.wantsJSON)
+            leave(with: error, in: CommandLine.arguments.notation)
         }
     }
 
     /// Tells what went wrong, a line a fault, and ends the process.
-    private static func leave(with error: any Error, json: Bool) -> Never {
+    private static func leave(with error: any Error, in notation: OutputOptions.Notation?) -> Never {
         guard let problem = Failure.problem(error) else { exit(withError: error) }
         OutputFile.error.print(Failure.lines(error, problem))
-        if json { OutputFile.standard.print(MachineText.json(["error": problem.value])) }
+        if let text = try? notation?.text(["error": problem.value]) { OutputFile.standard.print(text) }
         Foundation.exit(problem.code.exitCode)
     }
 }
 
 extension [String] {
-    /// True where the caller's own arguments, not those of a program for `exec`, ask for JSON.
-    fileprivate var wantsJSON: Bool {
-        dropFirst().first != "exec" && prefix { $0 != "--" }.contains("--json")
+    /// What the caller's own arguments, not those of a program for `exec`, ask for.
+    fileprivate var notation: OutputOptions.Notation? {
+        guard dropFirst().first != "exec" else { return nil }
+        let own = prefix { $0 != "--" }
+        return own.contains("--json") ? .json : own.contains("--yaml") ? .yaml : nil
     }
 }

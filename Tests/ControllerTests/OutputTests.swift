@@ -46,6 +46,14 @@ private func torrent(_ digit: String, _ fields: [Field: Value] = [:]) -> Torrent
         #expect(try YAMLReading.string(yaml, "name") == name.replacing("\u{FEFF}", with: ""))
     }
 
+    @Test(arguments: [
+        (5e-05, "5.0e-05"), (-1e+16, "-1.0e+16"), (1.5e-07, "1.5e-07"), (0.25, "0.25"), (2.0, "2.0"),
+        (-Double.infinity, "-.inf"),
+    ])
+    func `a number in YAML is none but a number`(number: Double, text: String) throws {
+        #expect(try MachineText.yaml(["ratio": .double(number)]) == "ratio: \(text)\n")
+    }
+
     @Test(arguments: hostileNames)
     func `a name forges no line of a format`(name: String) throws {
         let line = try LineTemplate(#"{hash}\t{name}"#).line(torrent("a", [.name: .string(name)]))

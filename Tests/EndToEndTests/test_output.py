@@ -1,4 +1,4 @@
-"""What each command prints with `--json` is as Docs/output.schema.json says, and nothing that it does not name."""
+"""What each command prints with `--json` or `--yaml` is as Docs/output.schema.json says, and nothing that it does not name."""
 
 import contextlib
 import json
@@ -9,6 +9,7 @@ import urllib.request
 
 import jsonschema
 import pytest
+import yaml
 
 from conftest import AGENT, CODES, FARSEED, ROOT, get, wait_for
 
@@ -62,7 +63,8 @@ def spare(lab, tmp_path):
         lab.box.torrents()[hash] and lab.box.rpc("torrent-remove", {"ids": [hash]})
 
 
-def test_each_command_prints_what_the_schema_says(served, lab, spare):
+@pytest.mark.parametrize("notation", ["--json", "--yaml"])
+def test_each_command_prints_what_the_schema_says(served, lab, spare, notation):
     file, hash = spare
     torrent = max(lab.box.torrents("peers").items(), key=lambda item: len(item[1]["peers"]))[0]
     places = {"TORRENT": torrent, "SPARE": hash, "FILE": file, "DIRECTORY": lab.box_downloads, "AGENT": AGENT,
@@ -71,10 +73,14 @@ def test_each_command_prints_what_the_schema_says(served, lab, spare):
     try:
         for name, line, *code in COMMANDS:
             words = [str(re.sub(r"[A-Z]{4,}", lambda match: str(places[match[0]]), word)) for word in line.split()]
-            done = served.run(*words, "--json", timeout=90)
+            done = served.run(*words, notation, timeout=90)
             assert done.returncode == (CODES[code[0]] if code else 0), (line, done)
-            assert done.stdout.count("\n") == 1, (line, "is one line of JSON")
-            told = json.loads(done.stdout)
+            if notation == "--json":
+                assert done.stdout.count("\n") == 1, (line, "is one line of JSON")
+                told = json.loads(done.stdout)
+            else:
+                told = yaml.safe_load(done.stdout)
+                assert "\n" in done.stdout.strip() or len(told) == 1, (line, "is YAML")
             # What is there already is told as what was added, with its hash.
             failed = code and code[0] != "duplicate"
             check("error" if failed else name, told)
@@ -91,6 +97,23 @@ def test_the_status_tells_of_the_disks(served, lab):
 
     assert wait_for("the host's figures", lambda: box().get("disk_guard")) in ("ok", "low")
     assert [disk["directory"] for disk in box()["disks"]] == [str(lab.box_downloads)]
+
+
+def test_yaml_says_what_json_says(served, lab, tmp_path):
+    for line in ("boxes", "session", "config check", "jobs", "user list", "stop label:nobody", "show ffffffff", "deploy-agent "
+                 f"--dry-run --agent {AGENT} --key {lab.admin_key_path}"):
+        told, also = (served.run(*line.split(), notation, timeout=90).stdout for notation in ("--json", "--yaml"))
+        assert not also.startswith("{") and yaml.safe_load(also) == json.loads(told), line
+    # One document a source.
+    files = []
+    for number in range(2):
+        files.append(tmp_path / f"{number}.torrent")
+        files[-1].write_bytes(lab.make_torrent(f"yaml-{number}-{tmp_path.name}.iso", size=200_000, seeded=False)[0])
+    added = list(yaml.safe_load_all(served.run("add", *map(str, files), "--paused", "--yaml").stdout))
+    try:
+        assert len(added) == 2 and all(each["state"] == "done" for each in added), added
+    finally:
+        lab.box.rpc("torrent-remove", {"ids": [hash for each in added for hash in each["hashes"]]})
 
 
 def test_each_line_of_watch_is_what_the_schema_says(served, lab, spare):

@@ -83,7 +83,7 @@ struct AddCommand: AsyncParsableCommand {
             }
             guard let duplicate else { return }
             // Programs have been told already, in the line of the torrent.
-            guard change.json else { throw duplicate }
+            guard change.output.notation != nil else { throw duplicate }
             OutputFile.error.print(Failure.line(duplicate))
             throw ExitCode(duplicate.code.exitCode)
         }

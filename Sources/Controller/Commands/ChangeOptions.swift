@@ -5,8 +5,7 @@ import Notation
 import Seedbox
 
 struct ChangeOptions: ParsableArguments {
-    @Flag(name: .long, help: "Print JSON.")
-    var json = false
+    @OptionGroup var output: OutputOptions
 
     @Option(name: .long, help: "Wait until the torrents are done, stopped or seeding.")
     var wait: WaitGoal?
@@ -108,7 +107,9 @@ struct ChangeOptions: ParsableArguments {
             let left = timeout.map { max(.zero, .milliseconds(Int64($0 * 1000)) - (ContinuousClock.now - began)) }
             try await backend.wait(for: wait, hashes, within: left)
         }
-        if json { return OutputFile.standard.print(MachineText.json(Self.value(outcome, hashes))) }
+        // `add` tells of each source: in YAML these are documents of their own.
+        if output.notation == .yaml { OutputFile.standard.print("---") }
+        if try output.print(Self.value(outcome, hashes)) { return }
         switch outcome {
         case .done: OutputFile.standard.print(lines)
         case .pending(let job): OutputFile.standard.print(Self.pending(job))

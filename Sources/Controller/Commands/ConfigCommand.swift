@@ -24,8 +24,7 @@ struct ConfigCommand: AsyncParsableCommand {
         )
 
         @OptionGroup var options: BoxOptions
-        @Flag(name: .long, help: "Print JSON.")
-        var json = false
+        @OptionGroup var output: OutputOptions
 
         func run() async throws {
             do {
@@ -36,16 +35,12 @@ struct ConfigCommand: AsyncParsableCommand {
                         "No farseed.toml was found. Write one with `farseed init`, or name it with --config."
                     )
                 }
-                if json {
-                    OutputFile.standard.print(MachineText.json(["path": .string(path), "faults": []]))
-                } else {
+                if try !output.print(["path": .string(path), "faults": []]) {
                     let count = configuration.boxes.count
                     OutputFile.standard.print("\(path) is in order: \(count) seedbox\(count == 1 ? "" : "es").")
                 }
             } catch let faults as ConfigurationFaults {
-                if json {
-                    OutputFile.standard.print(MachineText.json(["faults": .array(faults.faults.map(\.value))]))
-                } else {
+                if try !output.print(["faults": .array(faults.faults.map(\.value))]) {
                     OutputFile.error.print(faults.faults.map(\.description))
                 }
                 throw ExitCode(faults.problem.code.exitCode)

@@ -89,8 +89,7 @@ struct UndoCommand: AsyncParsableCommand {
     )
 
     @OptionGroup var options: BoxOptions
-    @Flag(name: .long, help: "Print JSON.")
-    var json = false
+    @OptionGroup var output: OutputOptions
 
     @Argument(help: "The job's number.")
     var id: Int?
@@ -102,11 +101,11 @@ struct UndoCommand: AsyncParsableCommand {
             let outcome = try await Backend.settled(try await connection.open("job.undo", .map(arguments)))
             guard case .done(_, let job?) = outcome else {
                 if case .pending(let job) = outcome {
-                    OutputFile.standard.print(json ? MachineText.json(job) : ChangeOptions.pending(job))
+                    if try !output.print(job) { OutputFile.standard.print(ChangeOptions.pending(job)) }
                 }
                 return
             }
-            if json { return OutputFile.standard.print(MachineText.json(job)) }
+            if try output.print(job) { return }
             OutputFile.standard.print(
                 "job \(job["undoes"]?.int.map(String.init) ?? "?") was taken back by job \(Backend.number(job))"
             )

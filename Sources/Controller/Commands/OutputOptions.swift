@@ -22,6 +22,13 @@ struct OutputOptions: ParsableArguments {
 
     var notation: Notation? { json ? .json : yaml ? .yaml : nil }
 
+    /// Prints a value in the notation that was asked for; false where none was.
+    func print(_ value: @autoclosure () -> Value) throws -> Bool {
+        guard let notation else { return false }
+        OutputFile.standard.print(try notation.text(value()))
+        return true
+    }
+
     mutating func validate() throws {
         if json && yaml { throw ValidationError("--json and --yaml exclude each other.") }
     }

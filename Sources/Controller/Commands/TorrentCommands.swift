@@ -34,11 +34,8 @@ extension [Torrent] {
 extension ChangeOptions {
     /// A selection by label, status or `all` found nothing: nothing is done, and that is no failure.
     func finishEmpty() async throws {
-        if json {
-            OutputFile.standard.print(MachineText.json(["hashes": [], "state": "done"]))
-        } else {
-            OutputFile.error.print("farseed: no torrent is selected; nothing was done.")
-        }
+        if try output.print(["hashes": [], "state": "done"]) { return }
+        OutputFile.error.print("farseed: no torrent is selected; nothing was done.")
     }
 }
 

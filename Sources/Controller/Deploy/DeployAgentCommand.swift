@@ -33,8 +33,7 @@ struct DeployAgentCommand: AsyncParsableCommand {
     @Flag(name: .long, help: "Look, and say what would be done.")
     var dryRun = false
 
-    @Flag(name: .long, help: "Print JSON.")
-    var json = false
+    @OptionGroup var output: OutputOptions
 
     func validate() throws {
         if rollback, agent != nil { throw ValidationError("--rollback takes no --agent: the file is there already.") }
@@ -47,7 +46,7 @@ struct DeployAgentCommand: AsyncParsableCommand {
         let boxKey = try DeployTarget.boxKey(box, administrator: adminKey)
         let account = try FarCommand.Account(box.user, login: login)
         let file = rollback ? nil : try AgentFile.find(agent)
-        let progress = CopyProgress(isShown: !json && isatty(STDERR_FILENO) == 1)
+        let progress = CopyProgress(isShown: output.notation == nil && isatty(STDERR_FILENO) == 1)
         let signals = EndingSignals.stream()
         let (isDry, logger, empty) = (dryRun, options.logger, DeployReport(box: box.name))
         // Of its own, so that a signal can cancel it; it is waited for below.
@@ -99,9 +98,7 @@ struct DeployAgentCommand: AsyncParsableCommand {
     }
 
     private func tell(_ report: DeployReport) throws {
-        if json {
-            OutputFile.standard.print(MachineText.json(report.value))
-        } else {
+        if try !output.print(report.value) {
             OutputFile.standard.print(report.lines(on: .of(STDOUT_FILENO)))
         }
         if let problem = report.problem {

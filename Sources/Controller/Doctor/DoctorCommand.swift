@@ -15,11 +15,10 @@ struct DoctorCommand: AsyncParsableCommand {
 
     @OptionGroup var options: BoxOptions
 
-    @Flag(name: .long, help: "Print JSON.")
-    var json = false
+    @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        let terminal = json ? Terminal.none : Terminal.of(STDOUT_FILENO)
+        let terminal = output.notation != nil ? Terminal.none : Terminal.of(STDOUT_FILENO)
         var report = DoctorReport()
         do {
             let configuration = try options.load()
@@ -34,9 +33,7 @@ struct DoctorCommand: AsyncParsableCommand {
                 Failure.problem(error) ?? Problem(.internalFault, "The examination itself has failed: \(error).")
             )
         }
-        if json {
-            OutputFile.standard.print(MachineText.json(report.value))
-        } else {
+        if try !output.print(report.value) {
             OutputFile.standard.print(report.lines(on: terminal))
         }
         if let problem = report.problem {

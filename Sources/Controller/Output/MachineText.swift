@@ -17,7 +17,7 @@ enum MachineText {
         case .bool(let flag): plain(flag ? "true" : "false", .bool)
         case .int(let number): plain(String(number), .int)
         case .double(let number):
-            plain(number.isNaN ? ".nan" : number.isInfinite ? (number < 0 ? "-.inf" : ".inf") : "\(number)", .float)
+            plain(number.isNaN ? ".nan" : number.isInfinite ? (number < 0 ? "-.inf" : ".inf") : decimal(number), .float)
         case .string(let text): .scalar(Node.Scalar(text, Tag(.str), .doubleQuoted))
         case .bytes(let bytes): .scalar(Node.Scalar(base64(bytes), Tag(.binary), .plain))
         case .array(let values): .sequence(Node.Sequence(values.map(node), Tag(.seq), values.isEmpty ? .flow : .block))
@@ -32,6 +32,12 @@ enum MachineText {
                 )
             )
         }
+    }
+
+    /// With a point, without which YAML 1.1 takes `5e-05` for text.
+    private static func decimal(_ number: Double) -> String {
+        let text = "\(number)"
+        return text.contains(".") ? text : text.replacing("e", with: ".0e", maxReplacements: 1)
     }
 
     private static func plain(_ text: String, _ tag: Tag.Name) -> Node { .scalar(Node.Scalar(text, Tag(tag), .plain)) }

@@ -6,6 +6,7 @@ package import Logging
 package import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import Synchronization
 
 package final class WebServer: Service {
     private static let expireEvery = Duration.seconds(30)
@@ -18,6 +19,7 @@ package final class WebServer: Service {
     private let api: any WebAPI
     private let logger: Logger
     private let bound: EventLoopPromise<SocketAddress>
+    private let hasRun = Mutex(false)
 
     /// - Parameter realm: made with the same event loop group.
     /// - Throws: `WebError` where the certificate cannot be used.
@@ -40,8 +42,8 @@ package final class WebServer: Service {
     }
 
     deinit {
-        // Of one that never ran.
-        bound.fail(CancellationError())
+        // Whoever has run it has settled that; its loops may be gone by now.
+        if !hasRun.withLock(\.self) { bound.fail(CancellationError()) }
     }
 
     /// Where it listens, once it does; throws what `run` throws where it cannot.
@@ -68,6 +70,7 @@ package final class WebServer: Service {
 
     /// Serves until cancelled or asked to stop.
     package func run() async throws {
+        hasRun.withLock { $0 = true }
         let throttle = LoginThrottle(limit: configuration.limits.failedLogins)
         do {
             try await withThrowingTaskGroup(of: Void.self) { tasks in

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from conftest import AGENT, FARSEED, ROOT, get
+from lab.content import DOZEN
 from outside import Outside
 
 #: A program that never ends and can be seen to run.
@@ -40,6 +41,14 @@ def test_the_check_sees_torrents_move_over_slow_links_and_leaves_nothing(outside
     shown = re.search(r"the round trip is (\d+) ms", outside.text())
     assert shown and 14 * DELAY <= int(shown[1]) < 4 * 14 * DELAY, outside.text()
     outside.assert_clean()
+
+
+def test_six_torrents_take_more_than_ten_minutes():
+    """By their speed limits, in kB/s, and what the box does not have at the start."""
+    minutes = {torrent.name: torrent.size * (1 - torrent.done) / (torrent.speed * 1000) / 60
+               for torrent in DOZEN if torrent.state == "downloading"}
+    assert sum(taken > 10 for taken in minutes.values()) >= 6, minutes
+    assert min(minutes.values()) < 2, minutes
 
 
 def test_killed_while_it_runs_nothing_stays(outside, programs):

@@ -3,6 +3,7 @@
 import ctypes
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+MNT_DETACH = 2
+UMOUNT_NOFOLLOW = 8
 
 #: How long an ended child may take to obey SIGTERM before it is killed, in seconds.
 PATIENCE = 5.0
@@ -285,8 +288,32 @@ def remove_abandoned(paths):
             pass
 
 
+def mounted(directory):
+    """The paths, as bytes, where something is mounted at or below a directory, the deepest first."""
+    top = os.path.realpath(os.fsencode(directory))
+    places = []
+    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
+        # Blanks, newlines and backslashes in a path are written as three octal digits.
+        place = re.sub(rb"\\([0-3][0-7]{2})", lambda match: bytes([int(match[1], 8)]), line.split(b" ")[4])
+        if place == top or place.startswith(top + b"/"):
+            places.append(place)
+    return sorted(reversed(places), key=lambda place: -place.count(b"/"))
+
+
+def unmount(directory):
+    """Takes away what is mounted at or below a directory, also where it is in use or hidden by a later mount."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    places = mounted(directory)
+    while places:
+        for place in places:
+            libc.umount2(place, MNT_DETACH | UMOUNT_NOFOLLOW)
+        # Who may not unmount gets no further.
+        left = mounted(directory)
+        places = left if len(left) < len(places) else []
+
+
 def guarded(main, name):
-    """Runs `main(directory)` in a child process and removes whatever it leaves: processes and files.
+    """Runs `main(directory)` in a child process and removes whatever it leaves: processes, mounts and files.
 
     The guard outlives a `main` that is killed; a `main` whose guard is killed receives SIGTERM. `directory` is a
     temporary directory that is also the TMPDIR of everything started. Returns the exit status.
@@ -315,6 +342,7 @@ def guarded(main, name):
 def _remove_all(directory, sessions):
     """What is left at the end of a guarded run; `sessions` were there before it."""
     end_descendants()
+    unmount(directory)
     shutil.rmtree(directory, ignore_errors=True)
     remove_abandoned(session_files() - sessions)
 

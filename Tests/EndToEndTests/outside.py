@@ -1,4 +1,6 @@
-"""What a script leaves outside of the clone: it gets a /tmp and a home of its own, and they are looked at afterwards."""
+"""What a script leaves outside of the clone: it gets a /tmp, a home and mounts of its own, and they are looked at
+afterwards.
+"""
 
 import contextlib
 import os
@@ -25,6 +27,9 @@ class Outside:
         self.log = directory.with_name(f"{directory.name}.log")
         self.user = user
         self.process = None
+        #: The namespaces that its processes were seen in, by descriptor: kept beyond their end, since the kernel gives
+        #: the number of one that is gone to the next that anybody makes. The first is that of the script's mounts.
+        self.namespaces = {}
         for path in (directory, self.programs, directory / "home", directory / "clone"):
             path.mkdir(mode=0o755)
             if user:
@@ -52,7 +57,7 @@ class Outside:
         path = f"/tmp/programs:{os.environ['PATH']}"
         drop = f"setpriv --reuid={self.user} --regid={self.user} --clear-groups" if self.user else ""
         script = 'mount --bind "$2" "$1/clone" && mount --rbind "$1" /tmp && shift 2 && ' \
-                 f'{{ {setup or ":"}; }} && exec {drop} "$@"'
+                 f'{{ {setup or ":"}; }} && cat /proc/self/mountinfo >/tmp/programs/mounts && exec {drop} "$@"'
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 ["unshare", "--mount", "sh", "-c", script, "sh", self.directory, ROOT,
@@ -76,6 +81,15 @@ class Outside:
         """Waits until a file of this name lies somewhere in its /tmp."""
         wait_for(name, lambda: any(path.endswith(f"/{name}") for path in self.listing()), deadline)
 
+    def watch(self):
+        """Makes `assert_clean` also look at the mounts of the running script, and at the namespaces that it has by now."""
+        for pid in [self.process.pid, *self.processes()]:
+            for name, path in namespaces(pid).items():
+                if name not in self.namespaces.values():
+                    with contextlib.suppress(OSError):
+                        descriptor = os.open(path, os.O_RDONLY)
+                        self.namespaces[descriptor] = os.readlink(f"/proc/self/fd/{descriptor}")
+
     def interrupt(self, number=signal.SIGINT):
         """Ends the script by a signal, a Ctrl-C at the terminal or one sent to the script alone; its exit status."""
         if number == signal.SIGINT:
@@ -89,8 +103,32 @@ class Outside:
 
     def listing(self):
         """All that lies in its /tmp, the stand-ins aside."""
-        return {str(path.relative_to(self.directory)) for path in self.directory.rglob("*")
-                if self.programs not in path.parents}
+        found = set()
+        # Not by glob, which fails where a directory goes away meanwhile.
+        for place, directories, files in os.walk(self.directory):
+            if pathlib.Path(place) == self.programs:
+                directories.clear()
+            else:
+                found |= {os.path.relpath(os.path.join(place, name), self.directory) for name in directories + files}
+        return found
+
+    def mounts(self):
+        """What is mounted now where the script runs or ran, as lines of its mountinfo."""
+        descriptor = next(iter(self.namespaces))
+        done = subprocess.run(
+            ["nsenter", f"--mount=/proc/self/fd/{descriptor}", "cat", "/proc/self/mountinfo"],
+            pass_fds=[descriptor], capture_output=True, text=True, check=True, timeout=ENDING,
+        )
+        return set(done.stdout.splitlines())
+
+    def members(self):
+        """The processes in the namespaces of `watch`, by their pid: what they are called. sshd hides its environment."""
+        found = {}
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if namespaces(process.name).keys() & set(self.namespaces.values()):
+                    found[int(process.name)] = called(process)
+        return found
 
     def processes(self):
         """The processes that the script has started, by their pid: what they are called."""
@@ -99,17 +137,39 @@ class Outside:
             with contextlib.suppress(OSError):
                 mine = b"/tmp/programs:" in (process / "environ").read_bytes()
                 if mine and os.path.samestat((process / "root/tmp").stat(), self.directory.stat()):
-                    words = (process / "cmdline").read_bytes().split(b"\0")
-                    found[int(process.name)] = b" ".join(words).decode(errors="replace")
+                    found[int(process.name)] = called(process)
         return found
 
     def assert_clean(self):
-        """Nothing that the script started runs any more, and nothing new lies outside."""
+        """Nothing that the script started runs any more, and nothing new lies or is mounted outside."""
         wait_for(lambda: f"the end of {self.processes()}", lambda: not self.processes(), ENDING)
+        wait_for(lambda: f"the end of {self.members()}", lambda: not self.members(), ENDING)
         assert self.listing() - self.before == set(), self.text()
+        if self.namespaces:
+            assert self.mounts() - set((self.programs / "mounts").read_text().splitlines()) == set(), self.text()
 
     def end(self):
         """Kills what a failed test has left."""
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        for descriptor in self.namespaces:
+            os.close(descriptor)
+        self.namespaces = {}
+
+
+def called(process):
+    """A process's command line, by its directory in /proc."""
+    return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+
+
+def namespaces(pid):
+    """The namespaces that a process does not share with this one, such as `net:[4026532281]`: their paths."""
+    found = {}
+    for kind in ("mnt", "net", "pid", "user"):
+        path = f"/proc/{pid}/ns/{kind}"
+        with contextlib.suppress(OSError):
+            name = os.readlink(path)
+            if name != os.readlink(f"/proc/self/ns/{kind}"):
+                found[name] = path
+    return found

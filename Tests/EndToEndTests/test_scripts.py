@@ -21,6 +21,15 @@ setsid sleep 600 &
 echo "swift here: $*"
 """
 
+#: Leaves what a test leaves that is killed amid a file system of its own, here with one inside and one hidden.
+MOUNTED = r"""#!/bin/bash
+place=$TMPDIR/$'a blank, a \134, a \\134,\nпредел'
+for path in "$place/in" "$place" "$place" "$place/in"; do
+    mkdir -p "$path" && mount -t tmpfs tmpfs "$path" && touch "$path/file"
+done
+cd "$place/in" && touch /tmp/home/mounted && sleep 600
+"""
+
 
 @pytest.fixture
 def outside(tmp_path):
@@ -43,6 +52,16 @@ def test_the_tests_leave_nothing_when_they_are_interrupted(outside, number):
     outside.start("Scripts/test", "--unit").wait_said("swift here")
     assert outside.processes() and outside.listing() > outside.before
     assert outside.interrupt(number) in (128 + number, 128 + signal.SIGTERM), outside.text()
+    outside.assert_clean()
+
+
+def test_the_tests_leave_nothing_mounted(outside):
+    outside.stand_in("swift", MOUNTED)
+    outside.start("Scripts/test", "--unit").wait_there("mounted")
+    outside.watch()
+    assert sum("предел" in line for line in outside.mounts()) == 4
+    assert outside.interrupt() in (130, 143), outside.text()
+    outside.before.add("home/mounted")
     outside.assert_clean()
 
 

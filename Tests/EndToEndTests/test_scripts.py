@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import ROOT, wait_for
+from conftest import AGENT, FARSEED, ROOT, wait_for
 from outside import Outside
 
 #: A user without any right.
@@ -28,6 +28,11 @@ for path in "$place/in" "$place" "$place" "$place/in"; do
     mkdir -p "$path" && mount -t tmpfs tmpfs "$path" && touch "$path/file"
 done
 cd "$place/in" && touch /tmp/home/mounted && sleep 600
+"""
+
+#: Builds nothing: the programs under test are there.
+BUILT = """#!/bin/sh
+case "$*" in *--show-bin-path) echo /tmp/programs ;; esac
 """
 
 
@@ -62,6 +67,32 @@ def test_the_tests_leave_nothing_mounted(outside):
     assert sum("предел" in line for line in outside.mounts()) == 4
     assert outside.interrupt() in (130, 143), outside.text()
     outside.before.add("home/mounted")
+    outside.assert_clean()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_tests_leave_nothing_when_they_are_interrupted_amid_a_laboratory(outside, number):
+    """With its Tor network, sshd and daemons, a browser, and a controller that a test has just started."""
+    outside.stand_in("swift", BUILT)
+    outside.copy(FARSEED)
+    # A build directory of its own, which has the agent; what is not built is the clone's.
+    built = outside.programs / "build"
+    for name in ("python", "transmission", "agent/release"):
+        (built / name).mkdir(parents=True)
+    shutil.copy(AGENT, built / "agent/release/farseed-agent")
+    setup = "for name in python transmission; do mount --bind /tmp/clone/.build/$name /tmp/programs/build/$name; done && " \
+            "mount --rbind /tmp/programs/build /tmp/clone/.build"
+    outside.start("Scripts/test", "--end-to-end", "-k", "test_torrents_move_on_the_page", setup=setup)
+    wait_for(lambda: f"a controller in:\n{outside.text()}", lambda: outside.process.poll() is not None
+             or any(words.startswith("/tmp/programs/farseed serve") for words in outside.processes().values()), 120)
+    assert outside.process.poll() is None, outside.text()
+    outside.watch()
+    running = " ".join(outside.members().values())
+    for name in ("tor --defaults-torrc", "sshd", "transmission-daemon", "chromium", "lab.supervisor"):
+        assert name in running, f"no {name} in {running}\n{outside.text()}"
+    # Its network is the laboratory's alone.
+    assert any(name.startswith("net:") for name in outside.namespaces.values())
+    assert outside.interrupt(number) in (130, 143), outside.text()
     outside.assert_clean()
 
 

@@ -83,6 +83,27 @@ import Testing
         #expect(reply.problem.message.hasSuffix("."))
     }
 
+    @Test("What is done about each reply: another circuit, a pause, or word to the owner")
+    func remedies() {
+        let remedies: [SOCKSReply.Remedy: Set<SOCKSReply>] = [
+            .newCircuit: [.introductionFailed, .rendezvousFailed, .introductionTimedOut],
+            .backOff: [
+                .generalFailure, .networkUnreachable, .hostUnreachable, .connectionRefused, .ttlExpired,
+                .descriptorNotFound, .descriptorInvalid,
+            ],
+            .tellOwner: [
+                .notAllowed, .commandNotSupported, .addressTypeNotSupported, .authorizationMissing, .authorizationWrong,
+                .badAddress,
+            ],
+        ]
+        for (remedy, replies) in remedies {
+            for reply in replies { #expect(reply.remedy == remedy) }
+        }
+        #expect(remedies.values.reduce(0) { $0 + $1.count } == SOCKSReply.allCases.count)
+        #expect(SOCKSFailure.closed.remedy == .backOff && SOCKSFailure.unknownReply(0x99).remedy == .backOff)
+        #expect(SOCKSFailure.notSOCKS.remedy == .tellOwner && SOCKSFailure.credentialsRefused.remedy == .tellOwner)
+    }
+
     @Test(
         "What is no SOCKS5, or refuses the credentials, is told apart",
         arguments: [

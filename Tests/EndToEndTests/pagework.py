@@ -30,6 +30,11 @@ ALONE = "window.SharedWorker = undefined;"
 BROKEN = "window.SharedWorker = class { port = {}; constructor() { setTimeout(() => this.onerror(new Event('error'))); } };"
 
 
+def some(page, lab):
+    """One of the laboratory's own torrents on the page; others may be left there that have no files yet."""
+    return wait_for("rows", lambda: sorted(set(page.hashes()) & set(lab.hashes.values())))[0]
+
+
 @pytest.fixture
 def inject(chromium):
     """Runs a script in each new document before the page's own."""

@@ -78,7 +78,16 @@ def onion(tmp_path_factory):
     with running(tmp_path_factory.mktemp("onion"), f'onion-listen = "127.0.0.1:{port}"\n'
                  'trusted-proxies = ["127.0.0.1"]\nallowed-hosts = ["page.onion"]') as controller:
         controller.onion_port = port
+        # Its own door is open when the page's is, or a moment later.
+        wait_for("the onion service's door", lambda: is_open(port))
         yield controller
+
+
+def is_open(port):
+    """Whether anything listens on a port of this machine."""
+    with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
 
 
 @contextlib.contextmanager

@@ -41,8 +41,7 @@ AGENT = program("FARSEED_AGENT")
 
 #: What needs torrents that move comes first, in this order: they move until other tests restart their daemons, and not for
 #: ever.
-MOVING = ["test_main_job.py", "test_page_values.py", "test_page_view.py", "test_wamp.py", "test_wamp_doors.py",
-          "test_terminal.py"]
+MOVING = ["test_main_job.py", "test_page_values.py", "test_page_view.py", "test_wamp.py", "test_wamp_doors.py"]
 
 
 def pytest_collection_modifyitems(items):

@@ -114,7 +114,7 @@ def test_in_exec_a_line_of_a_name_s_own_acts_on_nothing(served, lab):
         assert raw.returncode == 0 and forged in raw.stdout.splitlines(), "this is what the document warns of"
         # Farseed's own lists have one row of it, by its own hash, and the other torrent's row is its own.
         listed = [line.split("\t") for line in served.run("list", "--format", "{hash}\\t{name}").stdout.splitlines()]
-        assert [fields[0] for fields in listed if "forged" in fields[-1]] == [hash], listed
+        assert [fields[0] for fields in listed if victim in fields[-1]] == [hash], listed
         assert sorted(fields[0] for fields in listed) == sorted(before) and all(len(fields) == 2 for fields in listed)
         # A selection and a change of it reach this torrent and no other; no job came of the lines.
         assert served.run("set", hash, "--label", "own").returncode == 0

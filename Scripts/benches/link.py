@@ -1,17 +1,16 @@
 """`bench link`: what a command, a start, a change and a loss take over Tor, beside torsocks ssh and ControlMaster."""
 
-import json
 import os
 import subprocess
-import threading
 import time
 
 from lab import Lab, LabError, processes
 from lab.tornet import ENOUGH_RELAYS, RELAYS
 
-from . import recovery
+from . import recovery, silence
 from .home import Home
 from .peers import Peers
+from .watch import Watch
 
 #: The lab's delay of every Tor link in ms, and the ways measured there. An onion round trip crosses 14 links, one by
 #: the exit 6: 21 makes 300 ms by the onion, 50 makes 300 by the exit and 700 by the onion, 117 makes 700 by the exit.
@@ -21,9 +20,13 @@ COMMAND = ["transmission-remote", "-si"]
 LIST = ["transmission-remote", "-l"]
 AT_ONCE = 50
 #: The cases, as --only names them.
-CASES = ["cold", "warm", "together", "changes", "recovery"]
-#: How long a change may take to be seen, and all of the commands at once, in seconds.
-SEEN, CROWD = 30, 240
+CASES = ["cold", "warm", "together", "changes", "recovery", "autossh", "alarms"]
+#: Those that take long and are measured only where they are named.
+LONG_CASES = ["alarms"]
+#: Most runs of each fault for autossh, which takes up to a minute for one.
+PEER_RUNS = 5
+#: How long all of the commands at once may take, in seconds.
+CROWD = 240
 #: From this round trip on, in seconds, it is the measure of everything else.
 LONG = 0.1
 
@@ -51,7 +54,7 @@ def run(directory, options, table, say):
         say(f"starting a lab with {delay} ms per Tor link")
         # Where relays are killed, one of them must not be missed.
         with processes.Family(place / "logs", bound=True) as family, \
-                Lab(place / "lab", delay_ms=delay, agent=options.agent, torrents=3,
+                Lab(place / "lab", delay_ms=delay, jitter_ms=options.jitter, agent=options.agent, torrents=3,
                     relays=RELAYS if delay else ENOUGH_RELAYS) as lab:
             peers = Peers(place, lab, family)
             for way in ways:
@@ -84,13 +87,16 @@ class Measure:
             self.attempt("warm", self.warm)
             self.attempt("together", self.together)
             self.attempt("changes", self.changes)
+            self.attempt("alarms", self.alarms)
             if self.way == "onion" and (self.options.quick or delay == 0):
                 for fault in self.options.fault or (recovery.QUICK if self.options.quick else recovery.FAULTS):
                     self.attempt("recovery", lambda fault=fault: self.recovery(fault))
+                    if fault in recovery.PEERS and not self.options.quick:
+                        self.attempt("autossh", lambda fault=fault: self.autossh(fault))
 
     def attempt(self, what, action):
         """Runs one case, if it is wanted."""
-        if self.options.only and what not in self.options.only:
+        if what not in self.options.only if self.options.only else what in LONG_CASES:
             return
         self.say(f"{self.place}: {what}")
         try:
@@ -193,6 +199,11 @@ class Measure:
         self.say(f"{self.place}: {fault}")
         recovery.measure(self.home, self.lab, fault, self.counts.recovery, self.table, self.place)
 
+    def autossh(self, fault):
+        """The same for an ssh that is started again whenever it ends."""
+        runs = min(self.counts.recovery, PEER_RUNS)
+        recovery.measure_peer(self.home, self.lab, fault, runs, self.peers, self.table, self.place)
+
     def changes(self):
         """A torrent stops or starts on the seedbox, until `farseed watch` prints it."""
         chosen = next(iter(self.lab.hashes.values()))
@@ -213,39 +224,6 @@ class Measure:
             watch.end()
         self.table.median(f"{self.place}: change to controller", "farseed watch", seconds)
 
-
-class Watch:
-    """A running `farseed watch --json` and when each of its lines came."""
-
-    def __init__(self, home):
-        self.process = subprocess.Popen(home.argv("watch", "--json"), env=home.environment, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        self.condition = threading.Condition()
-        self.events = []
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self):
-        for line in self.process.stdout:
-            with self.condition:
-                self.events.append((time.monotonic(), json.loads(line)))
-                self.condition.notify()
-
-    def forget(self):
-        """Drops what came until now."""
-        with self.condition:
-            self.events.clear()
-
-    def wait(self, wanted):
-        """When the first wanted event came."""
-        def found():
-            return next((when for when, event in self.events if wanted(event)), None)
-
-        with self.condition:
-            if not self.condition.wait_for(found, SEEN):
-                raise LabError(f"farseed watch did not show the change within {SEEN} s")
-            return found()
-
-    def end(self):
-        """Ends the process."""
-        self.process.terminate()
-        self.process.wait(30)
+    def alarms(self):
+        """Nothing is wrong but that the link is slow and unsteady."""
+        silence.alarms(self.home, self.options.minutes, self.table, self.place)

@@ -1,4 +1,4 @@
-"""What people use today: torsocks ssh, ssh with nc as ProxyCommand, and OpenSSH's ControlMaster."""
+"""What people use today: torsocks ssh, ssh with nc as ProxyCommand, OpenSSH's ControlMaster, and autossh."""
 
 import contextlib
 import os
@@ -14,6 +14,8 @@ SCRIPTS = Path(__file__).resolve().parent.parent
 COMMAND = 180
 #: More than sshd allows by default, in the peers' favour: with 10, most of fifty sessions at once are refused.
 SSHD = "MaxSessions 100\nMaxStartups 200\n"
+#: ssh gives up after so many seconds without an answer: as many as Farseed waits, where the manuals' examples take 90.
+ALIVE = ["-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3"]
 
 
 class Peers:
@@ -91,6 +93,28 @@ LogLevel ERROR
         finally:
             child.stop()
             self.control.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def autossh(self, way):
+        """A ControlMaster that autossh starts again whenever it has ended, for the time of a `with`."""
+        argv = ["autossh", "-M", "0", *self.proxied(way)[1:-1], "-o", f"ControlPath={self.control}", *ALIVE,
+                "-o", "ControlMaster=yes", "-N", self.proxied(way)[-1]]
+        child = self.family.start("autossh", argv, env=os.environ | {"AUTOSSH_GATETIME": "0"})
+        try:
+            processes.until(self.is_kept, COMMAND, "The start of autossh's ssh", [child])
+            yield
+        finally:
+            child.stop()
+            self.control.unlink(missing_ok=True)
+
+    def is_kept(self):
+        """Whether a command succeeds by way of the ControlMaster, and by no connection of its own."""
+        argv = ["ssh", "-F", str(self.config), "-o", "ProxyCommand=false", "-o", f"ControlPath={self.control}", "vps", "true"]
+        try:
+            return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND,
+                                  check=False).returncode == 0
+        except subprocess.TimeoutExpired:
+            return False
 
     def run(self, argv):
         """Runs a command to its end; raises LabError where it fails."""

@@ -56,11 +56,11 @@ class Lab:
     """
 
     def __init__(self, directory=None, delay_ms=0, agent=None, onions=1, password=None, torrents=12, vps=True,
-                 environment=None, say=None, relays=RELAYS):
+                 environment=None, say=None, relays=RELAYS, jitter_ms=0):
         self.directory = Path(directory) if directory else None
         self.options = {
             "delay_ms": delay_ms, "agent": str(agent) if agent else None, "onions": onions, "password": password,
-            "torrents": torrents, "vps": vps, "environment": environment, "relays": relays,
+            "torrents": torrents, "vps": vps, "environment": environment, "relays": relays, "jitter_ms": jitter_ms,
         }
         self.say = say or (lambda text: None)
         self.process = None

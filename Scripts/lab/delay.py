@@ -1,14 +1,35 @@
 """A TCP proxy that holds every byte for a while: the distance between two Tor relays.
 
-Run as a child process:  python3 -m lab.delay MILLISECONDS LISTEN:TARGET …   (ports on 127.0.0.1)
+Run as a child process:  python3 -m lab.delay MILLISECONDS JITTER LISTEN:TARGET …   (ports on 127.0.0.1)
+
+With a jitter it changes all the time by up to so many milliseconds to either side, for all connections alike: what
+crosses several of them is early or late on each, as in a network that is busy for a while.
 """
 
 import asyncio
 import collections
+import random
 import sys
 
 #: Bytes under way in one direction before the sender is held back: 8 MiB is more than any relay's window.
 LIMIT = 8 << 20
+#: How long a delay lasts where it changes, in seconds.
+WEATHER = 1.0
+
+
+class Delay:
+    """The delay of now, in seconds."""
+
+    def __init__(self, mean, jitter):
+        self.mean, self.jitter = mean, jitter
+        self.until, self.seconds = 0.0, mean
+
+    def at(self, now):
+        """The delay of what comes at this moment of the loop's clock."""
+        if self.jitter and now >= self.until:
+            self.until = now + WEATHER
+            self.seconds = max(0.0, self.mean + random.uniform(-self.jitter, self.jitter))
+        return self.seconds
 
 
 class End(asyncio.Protocol):
@@ -37,8 +58,10 @@ class End(asyncio.Protocol):
         self.queue(None)
 
     def queue(self, data):
-        """Notes when the bytes, or the end (None), are due on the other side."""
-        self.waiting.append((self.loop.time() + self.delay, data))
+        """Notes when the bytes, or the end (None), are due on the other side: never before those ahead of them."""
+        now = self.loop.time()
+        due = now + self.delay.at(now)
+        self.waiting.append((max(due, self.waiting[-1][0]) if self.waiting else due, data))
         self.held += len(data or b"")
         if self.held > LIMIT and not self.transport.is_closing():
             self.transport.pause_reading()
@@ -99,4 +122,5 @@ async def serve(delay, routes):
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]) / 1000, [tuple(map(int, route.split(":"))) for route in sys.argv[2:]]))
+    weather = Delay(*(int(word) / 1000 for word in sys.argv[1:3]))
+    asyncio.run(serve(weather, [tuple(map(int, route.split(":"))) for route in sys.argv[3:]]))

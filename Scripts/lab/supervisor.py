@@ -40,11 +40,11 @@ class Laboratory:
         self._net = self._vps = self._swarm = None
 
     def start(self, delay_ms=0, onions=1, agent=None, password=None, torrents=12, vps=True, environment=None,
-              relays=RELAYS):
+              relays=RELAYS, jitter_ms=0):
         """Starts all parts side by side and returns what the host needs to know."""
         socks_port, gate_port = self._ports
         self._net = TorNetwork(self._family, self._directory / "tor", onions, delay_ms,
-                               gateway=f"127.0.0.1:{gate_port}", say=self._say, relays=relays)
+                               gateway=f"127.0.0.1:{gate_port}", say=self._say, relays=relays, jitter_ms=jitter_ms)
         facts = {"socks_port": socks_port}
         pool = concurrent.futures.ThreadPoolExecutor()
         try:

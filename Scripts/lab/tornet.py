@@ -1,9 +1,9 @@
 """A private Tor network on loopback: authorities, relays, an exit, a client and onion services.
 
 It runs inside the lab's network namespace, so ports are fixed and nothing can leave the machine. `delay_ms` is
-the extra one-way time on every link between two tors. A connection to an onion service crosses seven links, so its
-round trip grows by about 14 times the delay; one through the exit crosses three: 6 times. 50 ms gives the 0.7 s
-and 0.3 s that people see on the real network.
+the extra one-way time on every link between two tors, `jitter_ms` by how much that changes to either side. A
+connection to an onion service crosses seven links, so its round trip grows by about 14 times the delay; one through
+the exit crosses three: 6 times. 50 ms gives the 0.7 s and 0.3 s that people see on the real network.
 """
 
 import concurrent.futures
@@ -43,10 +43,11 @@ class TorNetwork:
     """The network's processes and the paths others connect to."""
 
     def __init__(self, family, directory, onions=1, delay_ms=0, target="127.0.0.1:22", gateway=None, say=print,
-                 relays=RELAYS):
+                 relays=RELAYS, jitter_ms=0):
         self.family = family
         self.directory = Path(directory)
         self.delay_ms = delay_ms
+        self.jitter_ms = jitter_ms
         self.onions = onions
         self.target = target
         self.gateway = gateway
@@ -362,7 +363,7 @@ Log [rend]info file {self.directory / name / 'rend.log'}
     def _start_delay(self):
         if self.delay_ms:
             routes = [f"{OR_BASE + n}:{LISTEN_BASE + n}" for n in range(AUTHORITIES + len(self.relays))]
-            child = self.family.start("delay", [sys.executable, "-m", "lab.delay", self.delay_ms, *routes])
+            child = self.family.start("delay", [sys.executable, "-m", "lab.delay", self.delay_ms, self.jitter_ms, *routes])
             until(lambda: "listening" in child.text(), PATIENCE, "The start of the delay proxy", [child])
 
     def _fetch(self, port, path):

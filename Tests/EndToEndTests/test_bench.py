@@ -4,7 +4,11 @@ import json
 import math
 import subprocess
 
+import pytest
+
+from benches.steps import lost_and_doubled
 from conftest import AGENT, FARSEED, ROOT
+from lab.delay import WEATHER, Delay
 
 #: The longest takes about 45 s, half of them for a lab of its own; a busy machine needs longer.
 DEADLINE = 240
@@ -61,8 +65,27 @@ def rows_of(*words):
 def test_the_short_form_of_bench_link_gives_whole_rows():
     rows, errors = rows_of("link", "--agent", AGENT)
     assert {row["case"].partition(": ")[2] for row in rows} == CASES, errors
-    subjects = {row["subject"] for row in rows}
-    assert {"farseed exec", "ssh with ControlMaster", "torsocks ssh", "farseed list"} <= subjects, errors
+    found = {row["subject"]: row["value"] for row in rows}
+    assert {"farseed exec", "ssh with ControlMaster", "torsocks ssh", "farseed list"} <= found.keys(), errors
+    # Of the commands that were given while the link broke.
+    assert found["farseed, commands lost"] == found["farseed, commands doubled"] == 0, errors
+
+
+@pytest.mark.parametrize("way, places, counts", [
+    ("up", {"a": 4, "b": 8, "c": 12}, (0, 0)), ("down", {"a": 6, "b": 10, "c": 14}, (0, 0)),
+    ("up", {"a": 5, "b": 8, "c": 11}, (1, 1)), ("up", {"a": 3, "b": 7, "c": 10}, (0, 3)),
+    ("down", {"a": 4, "b": 9, "c": 13}, (3, 0)),
+])
+def test_bench_link_tells_commands_that_are_lost_or_doubled(way, places, counts):
+    assert lost_and_doubled(way, {"a": 5, "b": 9, "c": 13}, places) == counts
+
+
+def test_a_delay_changes_within_its_jitter_and_lasts_a_while():
+    weather = Delay(0.1, 0.05)
+    seen = [weather.at(moment * WEATHER) for moment in range(200)]
+    assert 0.05 <= min(seen) < 0.07 and 0.13 < max(seen) <= 0.15
+    assert weather.at(199.5 * WEATHER) == seen[-1] and len(set(seen)) > 100
+    assert {Delay(0.1, 0).at(moment) for moment in range(9)} == {0.1}
 
 
 def test_the_short_form_of_bench_agent_gives_whole_and_sane_rows():

@@ -89,10 +89,12 @@ class Check:
         for words in (["list"], ["exec", "--", "transmission-remote", "-si"], ["doctor"]):
             self.together([(home, words) for home in alone])
         self.together([(home, ["status"]) for home in alone], (0, 24, *LINK_DOWN))
-        subprocess.run([*self._enter(empty), "ip", "link", "set", "lo", "up"], check=True)
+        # For the page to listen on, where nobody can come by.
+        subprocess.run([*self._enter(empty), "ip", "address", "add", "127.0.0.1/8", "dev", "lo"], check=True)
         for home in self.served:
             # In turn: the agent serves the newest controller only.
             self._life(home)
+        self._still_empty()
 
     def _life(self, home):
         """A controller from its start to its end."""
@@ -102,18 +104,26 @@ class Check:
         spare = self._main_job(home)
         if home is self.host:
             self._page(page)
+        if home is not self.own:
             self._every_command(home, spare)
         self._faults(home, spare)
         if (code := home.end()) != 0:
             self.failures.append(f"the controller in the home “{home.name}” ended with {code}")
 
     def _namespace(self):
-        """Makes a network namespace in which not even loopback is up; returns the process that holds it."""
+        """Makes a network namespace in which no interface is up, not even loopback; returns the process that holds it."""
         user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
         holder = self.family.start("namespace", ["unshare", *user, "--net", "--", "sleep", "infinity"])
         ours, theirs = Path("/proc/self/ns/net"), Path(f"/proc/{holder.pid}/ns/net")
         processes.until(lambda: theirs.readlink() != ours.readlink(), SERVE, "The empty namespace", [holder])
         return holder.pid
+
+    def _still_empty(self):
+        """Makes sure that no interface of the namespace has come up meanwhile."""
+        links = subprocess.run([*self.empty.prefix, "ip", "-json", "link"], capture_output=True, text=True, check=True)
+        up = [link["ifname"] for link in json.loads(links.stdout) if "UP" in link["flags"]]
+        if up:
+            self.failures.append(f"the empty namespace has interfaces that are up: {', '.join(up)}")
 
     def _enter(self, pid):
         user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
@@ -189,7 +199,7 @@ class Check:
             ["show", spare], ["files", spare], ["peers", spare], ["trackers", spare], ["stats"], ["free"], ["boxes"],
             ["config", "check"], ["config", "paths"], ["doctor"], ["session"], ["user", "list"], ["user", "audit"])])
         self.finish(home, "watch", watching, (0, 124, 130))
-        magnet = f"magnet:?xt=urn:btih:{'ab' * 20}&tr=http%3A%2F%2Ftracker.invalid%2Fannounce"
+        magnet = f"magnet:?xt=urn:btih:{home.directory.name.encode().hex():a<40.40}&tr=http%3A%2F%2Ftracker.invalid%2Fannounce"
         new = home.directory / "new.toml"
         self.together([(home, words) for words in (
             ["session", "set", "alt_speed_enabled=false"], ["verify", spare], ["reannounce", spare],
@@ -199,7 +209,8 @@ class Check:
              "--host-key", self.lab.host_key_line, "--key", new.with_suffix(".key")],
             ["deploy-agent", f"{self.lab.user}@{self.lab.onion}", "--key", self.lab.admin_key_path,
              "--agent", self.agent])])
-        for words in (["rename", spare, "leaks.iso"], ["move", spare, "--to", f"{self.lab.box_downloads}/moved"],
+        for words in (["rename", spare, f"{home.directory.name}.iso"],
+                      ["move", spare, "--to", f"{self.lab.box_downloads}/{home.directory.name}"],
                       ["remove", spare, "--yes"], ["undo"], ["jobs"]):
             self.together([(home, words)])
         told = subprocess.run([self.farseed, "--help"], capture_output=True, text=True, check=True).stdout
@@ -230,8 +241,8 @@ class Check:
 
     # The result.
 
-    def report(self, as_json):
-        """Prints a line per destination and the verdict; returns the exit status."""
+    def rows(self):
+        """Reads the traces and returns an object per destination."""
         for home in self.homes:
             for trace, subject in home.traces:
                 home.ledger.read(trace, subject)
@@ -241,19 +252,27 @@ class Check:
             if home in (self.host, self.empty) and attempts < LEAST_ATTEMPTS:
                 self.failures.append(f"the controller in the home “{home.name}” connected only {attempts} times: "
                                      "the faults did not break its link")
+        rows = []
         for home in self.homes:
             for (who, destination, allowed), calls in sorted(home.ledger.rows.items()):
                 excuse = None if allowed else EXCUSED.get((who, destination))
                 verdict = "ok" if allowed else "excused" if excuse else "LEAK"
                 if verdict == "LEAK":
                     self.failures.append(f"{who} in the home “{home.name}” reached {destination}")
-                if as_json:
-                    print(json.dumps({"check": "leaks", "case": home.name, "subject": who, "destination": destination,
-                                      "count": calls.total(), "calls": dict(calls), "verdict": verdict,
-                                      "reason": excuse, "ok": verdict != "LEAK"}))
-                else:
-                    reason = f" ({excuse})" if excuse else ""
-                    print(f"{verdict:<8}{home.name:<16} {who:<11} {calls.total():>6}  {destination}{reason}")
+                rows.append({"check": "leaks", "case": home.name, "subject": who, "destination": destination,
+                             "count": calls.total(), "calls": dict(calls), "verdict": verdict, "reason": excuse,
+                             "ok": verdict != "LEAK"})
+        return rows
+
+    def report(self, as_json):
+        """Prints a line per destination and the verdict; returns the exit status."""
+        for row in self.rows():
+            if as_json:
+                print(json.dumps(row))
+            else:
+                reason = f" ({row['reason']})" if row["reason"] else ""
+                print(f"{row['verdict']:<8}{row['case']:<16} {row['subject']:<11} {row['count']:>6}  "
+                      f"{row['destination']}{reason}")
         # With --json standard output holds the objects alone.
         output = sys.stderr if as_json else sys.stdout
         for failure in self.failures:

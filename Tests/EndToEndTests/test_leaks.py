@@ -1,22 +1,45 @@
 """Nothing leaves home except through Tor: every destination of the controller and of every command, under strace."""
 
-import json
 import subprocess
+import sys
+import tempfile
+import types
+from pathlib import Path
 
 from conftest import AGENT, FARSEED, ROOT
 
-#: It takes about 75 s, half of them for a lab of its own; a busy machine needs longer.
-DEADLINE = 240
+from lab import packages, processes
+from leaks.scenario import Check
+
 HOMES = {"host", "empty namespace", "own tor", "name by exit", "SOCKS by TCP"}
 
 
-def test_nothing_is_reached_but_tor_and_the_controller():
-    done = subprocess.run(
-        [ROOT / "Scripts/check-leaks", "--json", "--farseed", FARSEED, "--agent", AGENT],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE,
-    )
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
-    leaks = [row for row in rows if not row["ok"]]
-    assert done.returncode == 0 and not leaks, (leaks, done.stderr)
+def test_nothing_is_reached_but_tor_and_the_controller(lab):
+    """The scenario of `Scripts/check-leaks`, with the laboratory that is there already; it breaks every part of the way."""
+
+    def say(text):
+        print(text, file=sys.stderr, flush=True)
+
+    packages.ensure(["strace"], say)
+    before = set(lab.box.torrents())
+    try:
+        # The paths of unix sockets below pytest's own directory would be too long.
+        with tempfile.TemporaryDirectory(prefix="leaks-") as name, processes.Family(Path(name, "logs"), bound=True) as family:
+            check = Check(Path(name), types.SimpleNamespace(farseed=FARSEED, agent=AGENT), lab, family, say)
+            check.run()
+            family.end()
+            rows = check.rows()
+    finally:
+        # It has installed the agent anew, and added torrents.
+        lab.set_agent(AGENT)
+        if new := list(set(lab.box.torrents()) - before):
+            lab.box.rpc("torrent-remove", {"ids": new, "delete-local-data": True})
+    assert not check.failures, check.failures
     assert {row["case"] for row in rows} == HOMES
     assert sum(row["count"] for row in rows) > 100, "the scenario did next to nothing"
+
+
+def test_the_script_names_what_is_missing():
+    done = subprocess.run([ROOT / "Scripts/check-leaks", "--farseed", "/nowhere/farseed"], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2 and "/nowhere/farseed" in done.stderr, done

@@ -1,7 +1,8 @@
-"""While a hundred passwords are hashed, a thousand subscribers go on getting their events as before."""
+"""While a hundred passwords are hashed, or the database is locked, subscribers go on getting their events as before."""
 
 import base64
 import collections
+import contextlib
 import hashlib
 import hmac
 import itertools
@@ -10,11 +11,12 @@ import resource
 import secrets
 import select
 import signal
+import sqlite3
 import struct
 import time
 
 import pytest
-from rawweb import AUTHENTICATE, CHALLENGE, HELLO, PONG, SUBSCRIBE, SUBSCRIBED, WELCOME, frame
+from rawweb import AUTHENTICATE, CALL, CHALLENGE, EVENT, HELLO, PONG, RESULT, SUBSCRIBE, SUBSCRIBED, WELCOME, frame
 from attacked import SAME_SITE, Controller
 
 SUBSCRIBERS, LOGINS = 1_000, 100
@@ -32,6 +34,8 @@ AT_ONCE = 10
 #: The 99th percentile with logins may be this many times the one without, and a little; and never more than this, in
 #: seconds. A loop that hashed one password itself would be 200 ms late, and with a hundred of them 20 s.
 RATIO, SLACK, ABSOLUTE = 5, 0.05, 0.5
+#: How long the database is locked, less than the controller waits for it, and how often an event is published; in seconds.
+LOCKED, PAUSE = 2, 0.02
 
 
 @pytest.fixture
@@ -183,3 +187,31 @@ def test_a_hundred_logins_do_not_delay_a_thousand_subscribers(controller):
     assert crowd.statuses == [204] * LOGINS, "every login is answered"
     assert took > 1, "a hundred hashes are dear"
     assert p99(busy) < RATIO * p99(quiet) + SLACK and p99(busy) < ABSOLUTE, (p99(quiet), p99(busy))
+
+
+def test_a_locked_database_delays_nobody_who_does_not_need_it(controller):
+    """Who logs in, and whose command is written down, waits for another program's lock; events and pages do not."""
+    cookie = controller.login()
+    reader, asking, clock = controller.session(cookie), controller.session(cookie), publisher(controller)
+    reader.send(SUBSCRIBE, 1, {}, TOPIC)
+    assert reader.receive()[:2] == [SUBSCRIBED, 1]
+    link, entering = controller.make_link(), controller.connect()
+    with contextlib.closing(sqlite3.connect(controller.database, timeout=20, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        entering.begin("POST", "/api/login", SAME_SITE, body={"token": link})
+        asking.send(CALL, 1, {}, "farseed.vps.torrent.stop", [], {"hashes": ["0123456789abcdef" * 2 + "01234567"]})
+        began, number = time.monotonic(), 0
+        while time.monotonic() - began < LOCKED:
+            number += 1
+            clock.send(PUBLISH, number, {}, TOPIC, [number])
+            event = reader.receive()
+            assert (event[0], event[4]) == (EVENT, [number])
+            time.sleep(PAUSE)
+        assert controller.ask("GET", "/healthz").status == 200
+        waiting = [entering.socket, asking.connection.socket]
+        assert not select.select(waiting, [], [], 0)[0], "these must wait for the database, or nothing was tried"
+        other.execute("ROLLBACK")
+    # A loop that waited itself would have waited for the lock's end, or as long as the controller has patience with it.
+    assert number > LOCKED / PAUSE / 10
+    assert entering.answer().status == 204
+    assert asking.receive()[:2] == [RESULT, 1]

@@ -240,10 +240,6 @@ class Lab:
     def kill_agent(self):
         return self.call("kill_agent")
 
-    def written_by_agents(self):
-        """The bytes that the running agents have written, to home and to Transmission."""
-        return self.call("written_by_agents")
-
     def freeze_agent(self):
         return self.call("freeze_agent")
 

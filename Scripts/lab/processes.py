@@ -98,15 +98,6 @@ def memory(pid):
         return 0
 
 
-def written(pid):
-    """The bytes that a process has written to files, pipes and sockets; 0 where it has ended."""
-    try:
-        figures = dict(line.split(": ") for line in Path("/proc", str(pid), "io").read_text().splitlines())
-    except OSError:
-        return 0
-    return int(figures["wchar"])
-
-
 def share(pid):
     """Resident bytes of a process, pages that several processes have divided among them."""
     try:

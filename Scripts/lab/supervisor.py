@@ -18,7 +18,7 @@ import time
 import traceback
 from pathlib import Path
 
-from .processes import Family, LabError, process_table, until, written
+from .processes import Family, LabError, process_table, until
 from .tornet import RELAYS, TorNetwork
 from .transmission import Swarm, forget_sessions
 from .vps import Vps
@@ -151,9 +151,6 @@ class Laboratory:
 
     def agents(self):
         return self._vps.agents()
-
-    def written_by_agents(self):
-        return sum(map(written, self._vps.agents()))
 
     def set_agent(self, agent):
         self._vps.write_authorized_keys(agent)

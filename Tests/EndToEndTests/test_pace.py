@@ -1,4 +1,4 @@
-"""How often the seedbox's daemon is asked: by whether anybody looks, not by how many."""
+"""What watching costs the seedbox and the way to it: by whether anybody looks, not by how many."""
 
 import asyncio
 import sys
@@ -7,83 +7,125 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-
 from autobahnclient import Door, Inbox, run
-from conftest import hop, wait_for
+from autobahn.wamp.types import SubscribeOptions
+from conftest import make_home, wait_for, wait_mirrored
+from wirelog import frames, recording
 
-#: Seconds; the controller lets somebody who left linger for ten of them.
-IDLE, LOOKED, LINGER = 30, 12, 10
+#: The agent looks at its daemon this often while somebody watches (Docs/Agent.md); the controller lets somebody who left
+#: linger for so long; in seconds.
+INTERVAL, LINGER = 2, 10
+#: Looks of the agent over which the cost is taken.
+LOOKS = 3
+#: A page subscribes to these of a box, and there is at most one event of each for a look.
+TOPICS = ["torrents", "session", "host"]
 
 
-class Requests:
-    """What the daemon was asked for, by the proxy's log."""
+class Costs:
+    """What the daemon was asked for, by the log of a proxy before it, and what went over the link, by the agent's recorder."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, wire):
+        self.path, self.wire = path, wire
 
     def looks(self, since=0.0):
         """The times and scopes of requests for torrents."""
         lines = [line.split() for line in self.path.read_text().splitlines()] if self.path.exists() else []
         return [(float(when), ids) for when, method, ids in lines if method == "torrent-get" and float(when) >= since]
 
-    def during(self, seconds):
-        """How many looks there are in the next so many seconds."""
-        began = time.monotonic()
-        time.sleep(seconds)
-        return len(self.looks(began))
-
-    def quiet(self, seconds):
+    def is_quiet(self, seconds):
         """True once nothing was asked for so long."""
         last = [when for when, _ in self.looks()]
         return last and time.monotonic() - last[-1] > seconds
 
+    def link(self):
+        """The frames to the VPS and from it, so far."""
+        (asked,), (told,) = self.wire.glob("in.*"), self.wire.glob("out.*")
+        return frames(asked), frames(told)
 
-@pytest.fixture
-def requests(lab, tmp_path):
-    """The agent speaks to its daemon through a proxy that counts."""
-    log = tmp_path / "rpc.log"
-    script = Path(__file__).with_name("rpclog.py")
+    def spent(self, before, last):
+        """Over the looks after number `last`: the time from one to the next, and the frames to the VPS and from it."""
+        wait_for("the agent to look", lambda: len(self.looks()) > last + LOOKS)
+        times = [when for when, _ in self.looks()[last:last + LOOKS + 1]]
+        there, back = [now[len(then):] for now, then in zip(self.link(), before)]
+        return (times[-1] - times[0]) / LOOKS, there, back
+
+
+@pytest.fixture(scope="module")
+def paced(lab, tmp_path_factory):
+    """A controller whose agent speaks to its daemon through a proxy that counts, and what all costs."""
+    directory = tmp_path_factory.mktemp("pace")
+    # The recorder and the proxy run as others.
+    directory.chmod(0o755)
+    log, script = directory / "rpc.log", Path(__file__).with_name("rpclog.py")
     lab.spawn("rpc-log", [sys.executable, str(script), lab.rpc_url, str(log)])
-    port = wait_for("the proxy", lambda: (path := Path(f"{log}.port")).exists() and path.read_text().strip())
-    lab.write_agent_conf(rpc_url=f"http://127.0.0.1:{port}{urlsplit(lab.rpc_url).path}")
-    yield Requests(log)
-    lab.write_agent_conf()
-    lab.end("rpc-log")
+    try:
+        port = wait_for("the proxy", lambda: (path := Path(f"{log}.port")).exists() and path.read_text().strip())
+        lab.write_agent_conf(rpc_url=f"http://127.0.0.1:{port}{urlsplit(lab.rpc_url).path}")
+        with recording(lab, directory) as wire, make_home(lab, directory) as home:
+            home.start()
+            wait_mirrored(home)
+            yield home, Costs(log, wire)
+    finally:
+        lab.write_agent_conf()
+        lab.end("rpc-log")
 
 
-def test_the_daemon_is_asked_seldom_while_nobody_looks(requests, home, lab):
-    home.start()
-    wait_for("the daemon to be asked", lambda: hop(home, "transmission") == "up")
-    wait_for("the agent to rest", lambda: requests.quiet(4))
-    idle = requests.during(IDLE)
-    assert 1 <= idle <= 3, requests.looks()
+def test_ten_pages_cost_the_seedbox_and_the_link_no_more_than_one(paced):
+    home, costs = paced
+
+    async def look(client):
+        async def watch():
+            session, inboxes = await client.owner(), {topic: Inbox() for topic in TOPICS}
+            for topic, inbox in inboxes.items():
+                await session.subscribe(inbox, f"farseed.vps.{topic}", SubscribeOptions(details=True, get_retained=True))
+            return inboxes["torrents"]
+
+        async def cost(pages):
+            before, last = await asyncio.to_thread(costs.link), len(costs.looks())
+            inboxes = [await watch() for _ in range(pages)]
+            spent = await asyncio.to_thread(costs.spent, before, last)
+            for inbox in inboxes:
+                await inbox.next(lambda details, _: not details.retained)
+            return spent
+
+        return await cost(1), await cost(9)
+
+    (_, one_there, one_back), (gap, there, back) = run(Door(home.url), "json", look)
+    # The first page makes the agent look often; nine more are nothing that it or anybody on the way would notice.
+    assert [kind for kind, _ in one_there].count("call") <= 1, one_there
+    assert {kind for kind, _ in there} <= {"ping", "credit"}, there
+    assert {kind for kind, _ in back} <= {"pong", "event"}, back
+    events = [[size for kind, size in frames if kind == "event"] for frames in (one_back, back)]
+    assert 0 < len(events[1]) <= len(TOPICS) * (LOOKS + 1), events
+    assert sum(events[1]) < 2 * sum(events[0]), events
+    assert gap > 0.75 * INTERVAL, costs.looks()
+
+
+def test_a_seedbox_that_nobody_watches_is_asked_seldom_and_tells_nothing_in_between(paced, lab):
+    home, costs = paced
+    wait_for("the agent to rest", lambda: costs.is_quiet(2 * INTERVAL), LINGER + 30)
+    before, looks = costs.link(), len(costs.looks())
+    # Programs that look at other things are no reason to look at this.
+    others = ["farseed.jobs", "farseed.link.vps"]
+
+    async def look(client):
+        session = await client.owner()
+        for topic in others:
+            inbox = Inbox()
+            await session.subscribe(inbox, topic, SubscribeOptions(details=True, get_retained=True))
+            await inbox.next()
+
+    run(Door(home.run("user", "login", "owner").stdout.strip()), "json", look)
+    there, back = [now[len(then):] for now, then in zip(costs.link(), before)]
+    more = len(costs.looks()) - looks
+    assert more <= 1 and {kind for kind, _ in there} <= {"ping", "credit"}, (more, there)
+    assert {kind for kind, _ in back} <= ({"pong", "event"} if more else {"pong"}), back
 
     # What we do ourselves is looked at at once.
     hash = next(iter(lab.box.torrents()))
     began = time.monotonic()
     done = home.run("set", hash, "--label", "paced")
     assert done.returncode == 0, done.stderr
-    wait_for("a look after our own command", lambda: [ids for _, ids in requests.looks(began) if ids == "all"], 5)
+    wait_for("a look after our own command", lambda: [ids for _, ids in costs.looks(began) if ids == "all"], 5)
     wait_for("the label at home", lambda: home.torrents()[hash].get("labels") == ["paced"], 5)
     lab.box.rpc("torrent-set", {"ids": [hash], "labels": []})
-
-
-def test_ten_who_look_cost_as_much_as_one(requests, home):
-    home.start()
-    wait_for("the daemon to be asked", lambda: hop(home, "transmission") == "up")
-    wait_for("the agent to rest", lambda: requests.quiet(4))
-
-    async def look(client):
-        counts = []
-        for viewers in (1, 9):
-            for _ in range(viewers):
-                session = await client.owner()
-                await session.subscribe(Inbox(), "farseed.vps.torrents")
-            await asyncio.to_thread(wait_for, "the agent to look often", lambda: not requests.quiet(2))
-            counts.append(await asyncio.to_thread(requests.during, LOOKED))
-        return counts
-
-    one, ten = run(Door(home.url), "json", look)
-    assert one >= LOOKED / 2 - 2 and abs(ten - one) <= 2, (one, ten)
-    # And rests again once all have left.
-    wait_for("the agent to rest", lambda: requests.quiet(4), LINGER + 30)

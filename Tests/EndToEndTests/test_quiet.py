@@ -2,12 +2,12 @@
 
 import collections
 import contextlib
-import struct
 import time
 
 import pytest
 
-from conftest import AGENT, Page, make_home, status, transmission_remote, wait_for, wait_mirrored
+from conftest import Page, make_home, status, transmission_remote, wait_for, wait_mirrored
+from wirelog import frames, recording
 
 #: How long nothing but news may go over the link, in seconds, with pings this far apart.
 QUIET, PING = 30, 5
@@ -15,38 +15,12 @@ QUIET, PING = 30, 5
 WATCH_INTERVAL = 2
 #: What the daemon takes for the command, the browser to draw and this test to look, on a busy machine, in seconds.
 DRAWING = 1
-#: Frame types of Docs/Wire.md.
-TYPES = {1: "hello", 2: "call", 3: "reply", 4: "failure", 5: "event", 6: "data", 7: "end", 8: "credit", 9: "cancel",
-         10: "ping", 11: "pong", 12: "goodbye"}
-PREAMBLE = b"FARSEED\n"
-
-
-def frames(log):
-    """The types of the whole frames in a recorded stream, in order, each with its size."""
-    stream = log.read_bytes()
-    assert stream.startswith(PREAMBLE)
-    at, found = len(PREAMBLE), []
-    while at + 9 <= len(stream):
-        length, kind = struct.unpack_from(">IB", stream, at)
-        if at + 4 + length > len(stream):
-            break
-        found.append((TYPES[kind], 4 + length))
-        at += 4 + length
-    return found
 
 
 @pytest.fixture
 def recorded(lab, tmp_path):
-    """A home whose agent's standard input and output are written down: `in.PID` and `out.PID` below `tmp_path`."""
-    log = tmp_path / "wire"
-    log.mkdir(mode=0o777)
-    recorder = tmp_path / "recorder"
-    recorder.write_text(f'#!/bin/sh\ntee "{log}/in.$$" | {AGENT} "$@" | tee "{log}/out.$$"\n')
-    recorder.chmod(0o755)
-    with contextlib.ExitStack() as end:
-        end.callback(lab.set_agent, AGENT)
-        lab.set_agent(recorder)
-        home = end.enter_context(make_home(lab, tmp_path, link={"probe-after": PING}))
+    """A home, and the folder in which what goes over its link is written down."""
+    with recording(lab, tmp_path) as log, make_home(lab, tmp_path, link={"probe-after": PING}) as home:
         home.start()
         wait_mirrored(home)
         yield home, log

@@ -134,37 +134,6 @@ def test_two_subscribers_get_the_same_deltas(door, serializer):
     run(door, serializer, scenario)
 
 
-def test_ten_pages_cost_the_seedbox_no_more_than_one(door, lab):
-    """What the agent writes, to home by way of Tor and to Transmission, for each delta."""
-
-    async def scenario(client):
-        async def watch():
-            session, inbox = await client.owner(), Inbox()
-            for topic in "torrents", "session", "host":
-                await session.subscribe(Inbox() if topic != "torrents" else inbox, f"farseed.vps.{topic}",
-                                        SubscribeOptions(**RETAINED))
-            assert "full" in (await inbox.next())[1]
-            return inbox
-
-        async def cost(inboxes):
-            await inboxes[0].next(lambda details, _: not details.retained)
-            before = await asyncio.to_thread(lab.written_by_agents)
-            for _ in range(4):
-                await inboxes[0].next()
-            cost = (await asyncio.to_thread(lab.written_by_agents) - before) / 4
-            for inbox in inboxes[1:]:
-                await inbox.next(lambda details, _: not details.retained)
-            return cost
-
-        pages = [await watch()]
-        one = await cost(pages)
-        pages += [await watch() for _ in range(9)]
-        ten = await cost(pages)
-        assert 0 < one and ten < 2 * one, (one, ten)
-
-    run(door, "cbor", scenario)
-
-
 @pytest.mark.parametrize("match, topic", [("prefix", "farseed.vps."), ("wildcard", "farseed..torrents")])
 def test_a_pattern_gets_every_topic_it_covers_by_name(door, serializer, match, topic):
     async def scenario(client):

@@ -36,7 +36,7 @@ package struct ControlPort: Sendable {
             try await authenticate(&replies, outbound)
             if owns { _ = try await ask("TAKEOWNERSHIP", &replies, outbound) }
             var news = TorNews()
-            let events = try await ask("SETEVENTS STATUS_CLIENT CIRC", &replies, outbound)
+            let events = try await ask("SETEVENTS STATUS_CLIENT CIRC CIRC_MINOR", &replies, outbound)
             guard events.isSuccess else { throw refused(events) }
             let facts = try await ask("GETINFO version status/bootstrap-phase circuit-status", &replies, outbound)
             for line in facts.lines + replies.takeEvents() { news.received(line) }

@@ -28,7 +28,7 @@ package struct TorNews: Sendable, Hashable {
     /// Circuits that carry streams; a client's others lead to an introduction point or a directory, with the same words.
     private static let carrying: Set = ["GENERAL", "HS_CLIENT_REND", "CONFLUX_LINKED"]
 
-    /// Takes an event line of `STATUS_CLIENT` or `CIRC`, or an answer's `key=value` line.
+    /// Takes an event line of `STATUS_CLIENT`, `CIRC` or `CIRC_MINOR`, or an answer's `key=value` line.
     package mutating func received(_ line: String) {
         if line.hasPrefix("STATUS_CLIENT ") {
             status(ControlWords(line.dropFirst("STATUS_CLIENT ".count)))
@@ -36,6 +36,8 @@ package struct TorNews: Sendable, Hashable {
             status(ControlWords(line.dropFirst("status/bootstrap-phase=".count)))
         } else if line.hasPrefix("CIRC ") {
             circuit(ControlWords(line.dropFirst("CIRC ".count)))
+        } else if line.hasPrefix("CIRC_MINOR ") {
+            circuit(ControlWords(line.dropFirst("CIRC_MINOR ".count)))
         } else if line.hasPrefix("circuit-status=") {
             for row in line.dropFirst("circuit-status=".count).split(separator: "\n") { circuit(ControlWords(row)) }
         } else if line.hasPrefix("version=") {
@@ -63,7 +65,8 @@ package struct TorNews: Sendable, Hashable {
         guard line.words.count >= 2 else { return }
         let (id, state) = (line.words[0], line.words[1])
         switch state {
-        case "BUILT":
+        // A circuit that tor had in stock is built before it has a password: that comes with its changes of purpose.
+        case "BUILT", "PURPOSE_CHANGED":
             guard let password = line.pairs["SOCKS_PASSWORD"], line.words.count >= 3, paths.count < Self.mostPaths,
                 Self.carrying.contains(line.pairs["PURPOSE"] ?? "GENERAL")
             else { return }

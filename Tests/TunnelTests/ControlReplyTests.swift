@@ -82,6 +82,26 @@ import Testing
         #expect(news.paths.isEmpty)
     }
 
+    @Test("A circuit from tor's stock is known once it is ours")
+    func stock() {
+        var news = TorNews()
+        let circuit = "$AA~guard,$BB~mid,$CC~last"
+        news.received("CIRC 41 BUILT \(circuit) PURPOSE=HS_VANGUARDS")
+        news.received("CIRC_MINOR 41 PURPOSE_CHANGED \(circuit) PURPOSE=HS_CLIENT_REND OLD_PURPOSE=HS_VANGUARDS")
+        news.received("CIRC_MINOR 41 CANNIBALIZED \(circuit) PURPOSE=HS_CLIENT_REND OLD_PURPOSE=HS_VANGUARDS")
+        news.received("CIRC 41 BUILT \(circuit) PURPOSE=HS_CLIENT_REND HS_STATE=HSCR_CONNECTING")
+        #expect(news.paths.isEmpty)
+        for state in ["HSCR_ESTABLISHED_IDLE", "HSCR_JOINED"] {
+            let purpose = "PURPOSE=HS_CLIENT_REND HS_STATE=\(state)"
+            news.received("CIRC_MINOR 41 PURPOSE_CHANGED \(circuit) \(purpose) SOCKS_PASSWORD=\"once\"")
+        }
+        let padding = "$AA~guard,$DD~other PURPOSE=CIRCUIT_PADDING"
+        news.received("CIRC_MINOR 38 PURPOSE_CHANGED \(padding) SOCKS_PASSWORD=\"once\"")
+        #expect(news.paths == ["once": ["guard", "mid", "last"]])
+        news.received("CIRC 41 CLOSED \(circuit) REASON=FINISHED")
+        #expect(news.paths.isEmpty)
+    }
+
     @Test(
         "Versions older than the minimum are told apart",
         arguments: [

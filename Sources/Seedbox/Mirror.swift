@@ -20,12 +20,20 @@ package struct Mirror: Sendable {
         case gap
     }
 
+    /// What has come from the agent. A watch that goes on where the one before it ended needs no snapshot.
+    package struct Counts: Sendable, Hashable {
+        /// Whole ones.
+        package var snapshots = 0
+        package var deltas = 0
+    }
+
     /// All torrents, at the mirror's own position.
     package private(set) var table: TorrentTable
     /// Where the agent's numbering stands: a new watch continues after it. Nil before the first snapshot.
     package private(set) var agentPosition: Position?
     /// True once a whole snapshot was here: before it, an empty table means nothing.
     package private(set) var isKnown = false
+    package private(set) var counts = Counts()
     package private(set) var daemon: DaemonStatus?
     package private(set) var session: [String: Value] = [:]
     package private(set) var host: [String: Value] = [:]
@@ -59,6 +67,7 @@ package struct Mirror: Sendable {
         case .delta(let position, let delta):
             guard partial == nil, let last = agentPosition, position == last.next else { return lostTrack() }
             agentPosition = position
+            counts.deltas += 1
             return apply(delta)
         case .daemon(let status, _):
             if daemon == status { return .nothing }
@@ -94,6 +103,7 @@ package struct Mirror: Sendable {
         partial = nil
         agentPosition = position
         isKnown = true
+        counts.snapshots += 1
         return apply(table.delta(to: snapshot.torrents))
     }
 

@@ -18,6 +18,12 @@ import Testing
         )
     }
 
+    @Test func `a counter says that it is one`() {
+        var text = FigureText()
+        text.counter("farseed_things_total", "What there was.", [([:], 3)])
+        #expect(text.text.hasSuffix("# TYPE farseed_things_total counter\nfarseed_things_total 3\n"))
+    }
+
     @Test(arguments: [
         ("/a \"b\"", #"/a \"b\""#), (#"\"#, #"\\"#), ("x\nfarseed_y 1", #"x\nfarseed_y 1"#), ("\r\n", "\r\\n"),
         ("ü", "ü"),

@@ -1,8 +1,11 @@
 """Parts die while the page is open: it says which hop is down, keeps the last data, and is live again by itself."""
 
+import base64
+import re
+
 import pytest
 
-from conftest import AGENT, CODES, Page, hop, link_state, make_home, status, wait_for, wait_mirrored
+from conftest import AGENT, CODES, Page, get, hop, link_state, make_home, status, wait_for, wait_mirrored
 from lab import Lab
 
 #: A dead connection without a reset is noticed by missing pongs only; see `dead-after` in Docs/Operations.md.
@@ -165,6 +168,51 @@ def test_transmission_is_stopped(served, page, lab):
     wait_for("Transmission to be up again", lambda: page.hops()["transmission"] == "up", NOTICE)
     page.wait_live()
     assert page.script("return window.farseedTestMark") == 1
+
+
+TOKEN = "a token of some length"
+
+
+@pytest.fixture
+def measured(lab, tmp_path):
+    """A home side whose figures may be read."""
+    token = tmp_path / "metrics.token"
+    token.touch(mode=0o600)
+    token.write_text(TOKEN)
+    with make_home(lab, tmp_path, web={"metrics-token-file": str(token)}) as home:
+        home.start()
+        wait_mirrored(home)
+        yield home
+
+
+def updates(home):
+    """How many whole states and deltas the controller has had."""
+    _, body = get(home.url.partition("#")[0].rstrip("/") + "/metrics", Authorization=f"Bearer {TOKEN}")
+    found = re.findall(r'(?m)^farseed_updates_total\{box="vps",kind="(\w+)"\} (\d+)$', body.decode())
+    return {kind: int(count) for kind, count in found}
+
+
+def test_after_a_loss_what_has_changed_is_told_and_not_everything(measured, lab):
+    home, before = measured, updates(measured)
+    assert before["snapshot"] == 1
+    data, hash = lab.make_torrent("while it was down", 16384, seeded=False)
+    lab.freeze_sshd_listener()
+    try:
+        assert lab.kill_sshd_connection()
+        wait_for("the loss", lambda: link_state(home) not in (None, "live"), NOTICE)
+        lab.box.rpc("torrent-add", {"metainfo": base64.b64encode(data).decode(), "paused": True})
+        assert hash not in home.torrents()
+    finally:
+        lab.freeze_sshd_listener(False)
+    try:
+        wait_for("what has changed", lambda: hash in home.torrents(), NOTICE)
+        after = updates(home)
+        assert after["snapshot"] == 1 and after["delta"] > before["delta"], (before, after)
+        # An agent that has begun anew has no history to tell.
+        assert lab.kill_agent()
+        wait_for("a whole state", lambda: updates(home)["snapshot"] == 2, NOTICE)
+    finally:
+        lab.box.rpc("torrent-remove", {"ids": [hash]})
 
 
 def test_the_controller_is_restarted(served, page, lab):

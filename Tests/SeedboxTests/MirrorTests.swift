@@ -29,6 +29,18 @@ private let b = InfoHash(String(repeating: "b", count: 40))!
         #expect(mirror.table.position == at(1, 1))
     }
 
+    @Test("Whole snapshots and deltas that fit are counted")
+    func counts() {
+        var mirror = live()
+        _ = mirror.received(.delta(position: at(9, 6), Delta(del: [a])))
+        _ = mirror.received(.delta(position: at(9, 7), Delta()))
+        _ = mirror.received(.delta(position: at(9, 9), Delta()))
+        _ = mirror.received(.snapshot(position: at(9, 9), part: 0, parts: 2, torrents: []))
+        #expect(mirror.counts.snapshots == 1 && mirror.counts.deltas == 2)
+        _ = mirror.received(.snapshot(position: at(9, 9), part: 1, parts: 2, torrents: []))
+        #expect(mirror.counts.snapshots == 2 && mirror.counts.deltas == 2)
+    }
+
     @Test("An agent's new epoch reaches watchers as one more delta")
     func newEpoch() {
         var mirror = live()

@@ -12,6 +12,7 @@ final class BoxMirror: Sendable {
         var table: TorrentTable
         /// False until the first whole snapshot; the table is empty before it.
         var isKnown: Bool
+        var counts: Mirror.Counts
         var daemon: DaemonStatus?
         var session: [String: Value]
         var host: [String: Value]
@@ -46,6 +47,7 @@ final class BoxMirror: Sendable {
             return View(
                 table: mirror.table,
                 isKnown: mirror.isKnown,
+                counts: mirror.counts,
                 daemon: mirror.daemon,
                 session: mirror.session,
                 host: mirror.host,

@@ -44,8 +44,13 @@ struct FigureText {
 
     private(set) var text = ""
 
-    mutating func gauge(_ name: String, _ help: String, _ samples: [Sample]) {
-        text += "# HELP \(name) \(help)\n# TYPE \(name) gauge\n"
+    mutating func gauge(_ name: String, _ help: String, _ samples: [Sample]) { add(name, "gauge", help, samples) }
+
+    /// The name ends in `_total`.
+    mutating func counter(_ name: String, _ help: String, _ samples: [Sample]) { add(name, "counter", help, samples) }
+
+    private mutating func add(_ name: String, _ type: String, _ help: String, _ samples: [Sample]) {
+        text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
         for sample in samples {
             let labels = sample.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\"\(Self.escaped($0.value))\"" }
             let braced = labels.isEmpty ? "" : "{\(labels.joined(separator: ","))}"
@@ -98,6 +103,15 @@ extension FigureText {
             "farseed_data_timestamp_seconds",
             "When data last came from the seedbox.",
             boxes.compactMap { box in box.view.link.dataAt.map { (["box": box.name], Double($0) / 1000) } }
+        )
+        counter(
+            "farseed_updates_total",
+            "What came from the agent: whole states, and what had changed.",
+            boxes.flatMap { box in
+                [("snapshot", box.view.counts.snapshots), ("delta", box.view.counts.deltas)].map { kind, count in
+                    (["box": box.name, "kind": kind], Double(count))
+                }
+            }
         )
     }
 

@@ -20,7 +20,7 @@ COMMAND = ["transmission-remote", "-si"]
 LIST = ["transmission-remote", "-l"]
 AT_ONCE = 50
 #: The cases, as --only names them.
-CASES = ["cold", "warm", "together", "changes", "recovery", "autossh", "alarms"]
+CASES = ["cold", "warm", "together", "changes", "failover", "recovery", "autossh", "alarms"]
 #: Those that take long and are measured only where they are named.
 LONG_CASES = ["alarms"]
 #: Most runs of each fault for autossh, which takes up to a minute for one.
@@ -74,7 +74,7 @@ class Measure:
     def __init__(self, directory, options, lab, family, peers, way, table, say):
         self.lab, self.peers, self.way, self.table, self.say = lab, peers, way, table, say
         self.counts = Counts(options.quick, options.runs)
-        self.options = options
+        self.options, self.directory, self.family = options, directory, family
         overrides = {} if way == "onion" else {"tor": {"socks": f"unix:{lab.socks_any_unix}"},
                                                "box": {"address": "vps.test"}}
         self.home = Home(directory, f"home-{way}", lab, family, options.farseed, **overrides)
@@ -83,6 +83,8 @@ class Measure:
         """Measures; what fails is said and leaves its rows out."""
         self.place, self.starts = f"{self.way} +{delay} ms", {}
         self.attempt("cold", self.cold)
+        if self.way == "onion" and delay:
+            self.attempt("failover", self.failover)
         with self.home:
             self.attempt("warm", self.warm)
             self.attempt("together", self.together)
@@ -223,6 +225,12 @@ class Measure:
         finally:
             watch.end()
         self.table.median(f"{self.place}: change to controller", "farseed watch", seconds)
+
+    def failover(self):
+        """The session in use falls silent, and the one that stands by takes over."""
+        link = {"standby": True, "probe-after": 1, "suspect-after": silence.SUSPECT}
+        with Home(self.directory, "home-standby", self.lab, self.family, self.options.farseed, link=link) as home:
+            silence.failover(home, self.lab, self.counts.changes, self.table, self.place)
 
     def alarms(self):
         """Nothing is wrong but that the link is slow and unsteady."""

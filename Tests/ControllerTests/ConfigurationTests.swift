@@ -70,6 +70,7 @@ private let box = """
             control = "127.0.0.1:9051"
             [link]
             probe-after = 2.5
+            suspect-after = 5
             dead-after = 45
             standby = true
             recycle-after = 64
@@ -100,6 +101,7 @@ private let box = """
         #expect(configuration.tor.socks == .unix(path: "/run/tor/socks"))
         #expect(configuration.tor.control == .tcp(host: "127.0.0.1", port: 9051))
         #expect(configuration.link.probeAfter == .milliseconds(2500))
+        #expect(configuration.link.suspectAfter == .seconds(5) && configuration.link.deadAfter == .seconds(45))
         #expect(configuration.link.standby && configuration.link.recycleAfter == 64 << 20)
         let box = try #require(configuration.boxes.first)
         #expect(box.name == "vps")

@@ -1,19 +1,83 @@
-"""A second session on another circuit: one that stands by, and one that replaces a session that has carried much."""
+"""A second session on another circuit: begun in doubt, standing by, or replacing one that has carried much."""
 
 import os
+import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from conftest import DEADLINE, FARSEED, link_state, make_home, status, wait_for
+from conftest import DEADLINE, FARSEED, hop, link_state, make_home, status, wait_for
 
-#: Until a silent session is suspect: a ping a second, and ten seconds without an answer; then one round trip.
+#: A session is suspect after a ping a second and three seconds without an answer, and not dead for long.
+WATCHFUL = {"probe-after": 1, "suspect-after": 3}
 NOTICE = 20
-STANDBY = {"standby": True, "probe-after": 1}
+STANDBY = WATCHFUL | {"standby": True}
 #: Bytes that no compression makes fewer; both ways more than the MiB after which the session is replaced, and less than
 #: the two after which it is ended whatever is still on it.
 MUCH = 3 << 18
+
+
+@pytest.fixture
+def watchful(lab, tmp_path):
+    """A home side that soon doubts its one session."""
+    with make_home(lab, tmp_path, link=WATCHFUL) as home:
+        home.start()
+        wait_for("the link to be live", lambda: link_state(home) == "live")
+        yield home
+
+
+class Told:
+    """The states of the link that the controller's log tells of from now on, in order."""
+
+    def __init__(self, home):
+        self.log = home.log
+        self.before = len(self.all())
+
+    def all(self):
+        return re.findall(r"tunnel\.state=(\S+)", self.log.read_text())
+
+    @property
+    def states(self):
+        return self.all()[self.before:]
+
+
+def test_a_frozen_session_is_replaced_by_a_second_one(watchful, lab):
+    told, before = Told(watchful), set(lab.sshd_connections())
+    # Those that are there now: what comes later is not frozen.
+    assert lab.freeze_sshd_connection()
+    try:
+        wait_for("another session in use", lambda: told.states == ["suspect", "live"], NOTICE)
+        assert set(lab.sshd_connections()) - before
+        done = watchful.run("exec", "-n", "--", "transmission-remote", "-si")
+        assert done.returncode == 0, done.stderr
+    finally:
+        lab.thaw_sshd_connection()
+    wait_for("the first one to be closed", lambda: not before & set(lab.sshd_connections()))
+    assert told.states == ["suspect", "live"]
+
+
+def test_a_session_that_answers_again_in_time_stays_and_the_second_one_is_closed(watchful, lab):
+    told, before = Told(watchful), set(lab.sshd_connections())
+    lab.freeze_sshd_listener()
+    try:
+        assert lab.freeze_sshd_connection()
+        wait_for("the second one to have reached sshd", lambda: hop(watchful, "ssh") == "waiting", NOTICE)
+        lab.thaw_sshd_connection()
+        wait_for("the link to be live", lambda: told.states == ["suspect", "live"], NOTICE)
+    finally:
+        lab.thaw_sshd_connection()
+        lab.freeze_sshd_listener(False)
+    done = watchful.run("exec", "-n", "--", "transmission-remote", "-si")
+    assert done.returncode == 0, done.stderr
+    wait_for("the second one to be closed", lambda: not set(lab.sshd_connections()) - before)
+    assert told.states == ["suspect", "live"]
+
+
+def hops_text(home):
+    """What `farseed status` says of all hops."""
+    answer = status(home)
+    return " ".join(each.get("detail", "") for each in answer["boxes"][0]["link"]["hops"]) if answer else ""
 
 
 @pytest.fixture
@@ -27,9 +91,7 @@ def standing_by(lab, tmp_path):
 
 def stands_by(home):
     """Whether the link line tells of a spare."""
-    answer = status(home)
-    hops = {h["hop"]: h for h in answer["boxes"][0]["link"]["hops"]} if answer else {}
-    return "stands by" in hops.get("ssh", {}).get("detail", "")
+    return "stands by" in hops_text(home)
 
 
 def test_a_frozen_session_is_replaced_by_the_one_that_stands_by(standing_by, lab):

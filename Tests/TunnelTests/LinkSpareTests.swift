@@ -4,20 +4,6 @@ import Testing
 @testable import Tunnel
 
 @Suite struct LinkSpareTests {
-    private func standingBy() -> LinkStory {
-        var timing = LinkTiming()
-        timing.standby = true
-        var story = LinkStory(addresses: 1, timing: timing)
-        _ = story.tell(.torUsable)
-        #expect(story.tell(.opened(1)).first == .set(.retry, .milliseconds(500)))
-        #expect(story.tell(.timer(.retry)) == [.attempt(2, address: 0)])
-        #expect(story.tell(.opened(2)) == [.ping(2)])
-        _ = story.tell(.heard(1, roundTrip: .seconds(1)))
-        #expect(story.tell(.heard(2, roundTrip: .seconds(2))).isEmpty)
-        #expect(story.machine.name == "live" && story.machine.session?.id == 1)
-        return story
-    }
-
     @Test("Without standby nothing stands by")
     func none() {
         var story = LinkStory.live()
@@ -26,7 +12,7 @@ import Testing
 
     @Test("A spare is pinged with the session in use, and takes over at once when that ends")
     func takesOver() {
-        var story = standingBy()
+        var story = LinkStory.standingBy()
         let pings = story.tell(.timer(.ping))
         #expect(pings.contains(.ping(1)) && pings.contains(.ping(2)))
         _ = story.tell(.heard(2, roundTrip: .seconds(2)))
@@ -38,7 +24,7 @@ import Testing
 
     @Test("A spare that has answered ends the pauses that the failures before it made long")
     func failuresEnd() {
-        var story = standingBy()
+        var story = LinkStory.standingBy()
         for id in 2...9 {
             _ = story.tell(.ended(id, LinkStory.lost))
             #expect(story.tell(.timer(.retry), after: .seconds(600)) == [.attempt(id + 1, address: 0)])
@@ -52,7 +38,7 @@ import Testing
 
     @Test("When the session in use is suspect the spare is asked, and its answer decides")
     func answers() {
-        var story = standingBy()
+        var story = LinkStory.standingBy()
         _ = story.tell(.timer(.ping))
         #expect(story.tell(.timer(.suspect)) == [.ping(2), .set(.retry, .seconds(10))])
         let actions = story.tell(.heard(2, roundTrip: .seconds(1)))
@@ -62,7 +48,7 @@ import Testing
 
     @Test("The old session answers first: the spare goes on standing by")
     func oldAnswers() {
-        var story = standingBy()
+        var story = LinkStory.standingBy()
         _ = story.tell(.timer(.ping))
         _ = story.tell(.timer(.suspect))
         #expect(story.tell(.heard(1, roundTrip: .seconds(1))).contains(.cancel(.retry)))
@@ -72,7 +58,7 @@ import Testing
 
     @Test("A spare that does not answer either gives way to a third")
     func bothSilent() {
-        var story = standingBy()
+        var story = LinkStory.standingBy()
         _ = story.tell(.timer(.ping))
         _ = story.tell(.timer(.suspect))
         #expect(story.tell(.timer(.retry), after: .seconds(10)) == [.end(2), .attempt(3, address: 0)])
@@ -83,7 +69,7 @@ import Testing
 
     @Test("A spare whose ping is long unanswered does not take over")
     func silentSpare() {
-        var story = standingBy()
+        var story = LinkStory.standingBy()
         _ = story.tell(.timer(.ping))
         _ = story.tell(.heard(1, roundTrip: .seconds(1)))
         let actions = story.tell(.ended(1, LinkStory.lost), after: .seconds(11))
@@ -92,7 +78,7 @@ import Testing
 
     @Test("A spare that is dead or has ended is replaced")
     func spareLost() {
-        var story = standingBy()
+        var story = LinkStory.standingBy()
         _ = story.tell(.timer(.ping))
         let again = story.tell(.timer(.ping), after: .seconds(10))
         #expect(!again.contains(.ping(2)) && !again.contains(.end(2)))
@@ -107,7 +93,7 @@ import Testing
 
     @Test("An attempt at a spare goes on as the link's own when the session ends")
     func coming() {
-        var story = standingBy()
+        var story = LinkStory.standingBy()
         _ = story.tell(.ended(2, LinkStory.lost))
         _ = story.tell(.timer(.retry))
         #expect(story.tell(.ended(1, LinkStory.lost)).last == .set(.retry, .seconds(15)))
@@ -147,7 +133,7 @@ import Testing
 
     @Test("Where one stands by it replaces the worn session at once")
     func recycledByStandby() {
-        var story = standingBy()
+        var story = LinkStory.standingBy()
         _ = story.tell(.timer(.ping))
         let actions = story.tell(.heard(1, roundTrip: .seconds(1), carried: LinkTiming().recycleAfter))
         #expect(actions.contains(.adopt(2)) && actions.last == .retire(1))

@@ -1,5 +1,6 @@
 // The link's machine with what it was told and when.
 import Seedbox
+import Testing
 
 @testable import Tunnel
 
@@ -34,6 +35,21 @@ struct LinkStory {
         var story = live()
         _ = story.tell(.timer(.ping))
         _ = story.tell(.timer(.suspect))
+        return story
+    }
+
+    /// A story whose link is live by session 1, while session 2 stands by.
+    static func standingBy() -> LinkStory {
+        var timing = LinkTiming()
+        timing.standby = true
+        var story = LinkStory(addresses: 1, timing: timing)
+        _ = story.tell(.torUsable)
+        #expect(story.tell(.opened(1)).first == .set(.retry, .milliseconds(500)))
+        #expect(story.tell(.timer(.retry)) == [.attempt(2, address: 0)])
+        #expect(story.tell(.opened(2)) == [.ping(2)])
+        _ = story.tell(.heard(1, roundTrip: .seconds(1)))
+        #expect(story.tell(.heard(2, roundTrip: .seconds(2))).isEmpty)
+        #expect(story.machine.name == "live" && story.machine.session?.id == 1)
         return story
     }
 

@@ -65,6 +65,8 @@ struct Configuration: Sendable, Equatable {
     struct LinkTiming: Sendable, Equatable {
         /// Silence after which the agent is probed.
         var probeAfter: Duration?
+        /// Silence after which a second session is begun, at the least.
+        var suspectAfter: Duration?
         /// Silence after which the link counts as dead, at the least.
         var deadAfter: Duration?
         /// The longest pause between two attempts.

@@ -237,9 +237,13 @@ struct ConfigurationReader {
         guard let link else { return }
         know(
             link,
-            ["probe-after", "dead-after", "retry-at-most", "connect-within", "standby", "recycle-after", "compression"]
+            [
+                "probe-after", "suspect-after", "dead-after", "retry-at-most", "connect-within", "standby",
+                "recycle-after", "compression",
+            ]
         )
         target.probeAfter = seconds(link, "probe-after", 1...3_600)
+        target.suspectAfter = seconds(link, "suspect-after", 1...3_600)
         target.deadAfter = seconds(link, "dead-after", 1...3_600)
         target.retryAtMost = seconds(link, "retry-at-most", 1...3_600)
         target.connectWithin = seconds(link, "connect-within", 5...600)
@@ -251,6 +255,13 @@ struct ConfigurationReader {
                 link,
                 "dead-after",
                 "a link must count as dead only after it was probed: give more than `probe-after`."
+            )
+        }
+        if let suspect = target.suspectAfter, let dead = target.deadAfter, suspect >= dead {
+            fault(
+                link,
+                "suspect-after",
+                "a second session must have time before the first counts as dead: give less than `dead-after`."
             )
         }
     }

@@ -59,6 +59,7 @@ enum TunnelSetup {
         let link = configuration.link
         tunnel.compression = link.compression
         if let probeAfter = link.probeAfter { tunnel.timing.pingEvery = probeAfter }
+        if let suspectAfter = link.suspectAfter { tunnel.timing.suspectAfter = suspectAfter }
         if let deadAfter = link.deadAfter { tunnel.timing.deadAfter = deadAfter }
         if let retryAtMost = link.retryAtMost { tunnel.timing.retryLast = retryAtMost }
         tunnel.timing.standby = link.standby

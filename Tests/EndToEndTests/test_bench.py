@@ -1,11 +1,13 @@
 """Scripts/bench measures: its short form ends, and every row is whole."""
 
+import hashlib
 import json
 import math
 import subprocess
 
 import pytest
 
+from benches import deflate, rows
 from benches.steps import lost_and_doubled
 from conftest import AGENT, FARSEED, ROOT
 from lab.delay import WEATHER, Delay
@@ -108,3 +110,27 @@ def test_the_short_form_of_bench_fanout_gives_whole_rows():
     servers = {"farseed serve", "C loop", "nchan"}
     wanted = {(figure, server) for figure in FIGURES for server in servers}
     assert found == wanted | {(RATIO, server) for server in servers - {"farseed serve"}}, errors
+
+
+def test_bench_deflate_weighs_each_setting_with_and_without_what_came_before(capsys):
+    """On events of its own making: taking real ones needs a laboratory and 90 s."""
+    hashes = [hashlib.sha1(bytes([number])).hexdigest() for number in range(20)]
+
+    def event(seq, kind):
+        changed = {hash: {"down": seq * 1_000 + place, "progress": seq / 100} for place, hash in enumerate(hashes)}
+        return json.dumps([36, 1, seq, {}, [], {"epoch": 1, "seq": seq, kind: changed}]).encode()
+
+    table = rows.Table("deflate", True)
+    deflate.tell(table, [event(0, "full"), *(event(seq, "set") for seq in range(1, 10))], 0.01)
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == table.rows
+    found = {(row["case"], row["subject"]): row["value"] for row in table.rows}
+    assert len(found) == len(table.rows) == 2 + 4 * 2 * len(deflate.SETTINGS)
+    for setting, kib in zip(deflate.SETTINGS, (256, 16, 3), strict=True):
+        kept, alone = f"{setting}, with take-over", f"{setting}, without take-over"
+        assert found[kept, "deltas smaller by"] >= found[alone, "deltas smaller by"] > 1
+        assert (found[kept, "memory of a subscriber"], found[alone, "memory of a subscriber"]) == (kib, 0)
+        assert found[kept, "CPU of a delivery"] > 0 and found[alone, "CPU of an event"] > 0
+    large, _, small = (found[f"{setting}, with take-over", "deltas smaller by"] for setting in deflate.SETTINGS)
+    assert large > small
+    # Why the decision was taken: lengths tell what names say.
+    assert deflate.guessed(deflate.SETTINGS["level 6, window 32 KiB"]) >= 3

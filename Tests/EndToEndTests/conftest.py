@@ -44,6 +44,13 @@ AGENT = program("FARSEED_AGENT")
 MOVING = ["test_main_job.py", "test_page_values.py", "test_page_view.py", "test_wamp.py", "test_wamp_doors.py"]
 
 
+def pytest_configure(config):
+    """Gives each lane a short directory of its own: unix sockets lie below it."""
+    lane = os.environ.get("PYTEST_XDIST_WORKER")
+    if lane:
+        config.option.basetemp = os.path.join(os.environ["TMPDIR"], lane)
+
+
 def pytest_collection_modifyitems(items):
     """Puts the tests of `MOVING` before all others."""
     items.sort(key=lambda item: MOVING.index(item.path.name) if item.path.name in MOVING else len(MOVING))

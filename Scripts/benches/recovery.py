@@ -63,16 +63,32 @@ def relay_of(lab, home):
     return int(processes.until(behind, PATIENCE, "A circuit with relays to kill", interval=1)[0][len("relay"):])
 
 
+def renew_onion(lab):
+    """The onion service's tor begins anew.
+
+    It makes 28 circuits to introduction points in five minutes and then none, and a relay that dies costs it up to ten
+    of them: in a network this small most of its circuits go by any one. Seldom dies a real relay so often.
+    """
+    lab.kill_onion()
+    lab.start_onion()
+    lab.wait_reachable()
+
+
 def kill_relay(lab, home):
     """The link's circuit loses a relay, which stays away until all is well."""
     number = relay_of(lab, home)
-    return Fault(lambda: lab.kill_relay(number), afterwards=lambda: lab.start_relay(number))
+
+    def mend():
+        lab.start_relay(number)
+        renew_onion(lab)
+
+    return Fault(lambda: lab.kill_relay(number), afterwards=mend)
 
 
 def restart_relay(lab, home):
     """The same, and the relay is started again at once."""
     number = relay_of(lab, home)
-    return Fault(lambda: lab.kill_relay(number), end=lambda: lab.start_relay(number))
+    return Fault(lambda: lab.kill_relay(number), end=lambda: lab.start_relay(number), afterwards=lambda: renew_onion(lab))
 
 
 def freeze_sshd(lab, _home):

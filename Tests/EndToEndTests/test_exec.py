@@ -21,7 +21,7 @@ ROUND_TRIP = 2 * DELAY / 1000
 def far(lab, tmp_path):
     """A controller whose way to tor is slow, its link live; the agent allows a shell."""
     near, beyond = free_port(), lab.expose_socks_tcp().split(":")[1]
-    delay = subprocess.Popen([sys.executable, "-m", "lab.delay", str(DELAY), f"{near}:{beyond}"], text=True,
+    delay = subprocess.Popen([sys.executable, "-m", "lab.delay", str(DELAY), "0", f"{near}:{beyond}"], text=True,
                              stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT / "Scripts")})
     try:
         assert delay.stdout.readline() == "listening\n"

@@ -26,7 +26,8 @@ COMMANDS = [
     ("stop", "stop label:nobody"), ("add", "add FILE", "duplicate"), ("remove", "remove SPARE"),
     ("session set", "session set alt_speed_down=2M"), ("session blocklist-update", "session blocklist-update"),
     # Whom it asks cannot be reached from the laboratory.
-    ("session port-test", "session port-test", "transmission-refused"), ("jobs", "jobs"), ("jobs", "jobs --open"), ("jobs show", "jobs show 1"),
+    ("session port-test", "session port-test", "transmission-refused"), ("jobs", "jobs"), ("jobs", "jobs --open"),
+    ("jobs show", "jobs show 1"),
     ("user list", "user list"), ("user audit", "user audit"), ("show", "show ffffffff", "not-found"),
     ("jobs show", "jobs show 4711", "not-found"), ("free", "free /no/such/directory", "not-found"),
     ("deploy-agent", "deploy-agent --dry-run --agent AGENT --key ADMIN"),

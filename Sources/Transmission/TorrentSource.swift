@@ -14,10 +14,10 @@ package final class TorrentSource: Sendable {
         var audience = WatchAudience()
         /// The bells of those who watch.
         var listeners: [Int: Wakeup] = [:]
-        /// Looks at the daemon are numbered from 1; the newest that has begun, and the newest that is over.
-        var looksBegun = 0
+        /// What the daemon is asked is numbered from 1. A look is what told of the torrents' hot fields, or failed: the newest
+        /// that is over, and when that was; long ago before the first.
+        var asked = 0
         var looksOver = 0
-        /// When the newest look was over; long ago before the first.
         var lookedAt = Int64.min / 2
         /// When the daemon last answered as it should; nil before it ever did.
         var answeredAt: Int64?
@@ -25,6 +25,7 @@ package final class TorrentSource: Sendable {
 
     private let client: RPCClient
     private let swept: @Sendable () -> Void
+    private let timing: WatcherTiming
     private let state: Mutex<State>
     private let wakeup = Wakeup()
     private let clock = ContinuousClock()
@@ -40,6 +41,7 @@ package final class TorrentSource: Sendable {
     ) {
         self.client = client
         self.swept = swept
+        self.timing = timing
         start = clock.now
         state = Mutex(State(watcher: Watcher(epoch: epoch, timing: timing)))
     }
@@ -170,15 +172,9 @@ package final class TorrentSource: Sendable {
         return result
     }
 
-    /// How old what is known may be to a watcher that has just come.
-    package static let freshness = Duration.seconds(2)
-
     /// The look after which what is known is fresh to a watcher that comes now: nobody may have watched for a while.
     package var freshLook: Int {
-        state.withLock { state in
-            let (seconds, _) = Self.freshness.components
-            return now - state.lookedAt <= seconds * 1000 ? state.looksOver : state.looksBegun + 1
-        }
+        state.withLock { state in now - state.lookedAt <= timing.fresh ? state.looksOver : state.asked + 1 }
     }
 
     /// True once a look of this number, or a later one, is over; every look's end rings the watchers' bells.
@@ -193,11 +189,10 @@ package final class TorrentSource: Sendable {
 
     private func ask(_ request: Watcher.Request) async {
         // Unstructured: it only speaks up when the answer is late, and is called off when it is there.
-        let (lateAfter, look) = state.withLock { state in
-            state.looksBegun += 1
-            return (state.watcher.lateAfter, state.looksBegun)
+        let (lateAfter, number) = state.withLock { state in
+            state.asked += 1
+            return (state.watcher.lateAfter, state.asked)
         }
-        defer { lookOver(look) }
         let alarm = Task {
             guard (try? await Task.sleep(for: .milliseconds(lateAfter))) != nil else { return }
             self.publish { watcher, _ in watcher.late() }
@@ -209,15 +204,17 @@ package final class TorrentSource: Sendable {
             publish { watcher, now in
                 watcher.received(answer, to: request, daemonSession: daemonSession, now: now)
             }
+            if request.isLook { lookOver(number) }
         } catch {
             guard error.code != .cancelled else { return }
             publish { watcher, now in watcher.failed(error, now: now) }
+            lookOver(number)
         }
     }
 
-    private func lookOver(_ look: Int) {
+    private func lookOver(_ number: Int) {
         let bells = state.withLock { state in
-            state.looksOver = look
+            state.looksOver = number
             state.lookedAt = now
             return Array(state.listeners.values)
         }

@@ -22,6 +22,9 @@ package struct Watcher: Sendable {
         /// `session-get` and `session-stats`.
         case session
         case torrents(Scope, FieldTable.Selection)
+
+        /// Whether its answer tells what moves: which torrents there are, and their hot fields.
+        var isLook: Bool { self == .torrents(.all, .all) || self == .torrents(.recent, .hot) }
     }
 
     package enum Action: Sendable, Hashable {

@@ -3,6 +3,8 @@
 package struct WatcherTiming: Sendable, Hashable {
     /// Hot fields while somebody watches.
     package var watched: Int64 = 2_000
+    /// How old the hot fields may be to a watcher that has just come.
+    package var fresh: Int64 = 2_000
     /// Hot fields while nobody does: enough that the history has no gap.
     package var unwatched: Int64 = 15_000
     /// Cold fields while somebody watches, and while nobody does.

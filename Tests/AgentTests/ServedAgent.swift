@@ -43,7 +43,9 @@ struct ServedAgent {
         watching daemon: TransmissionDaemon,
         account: Account? = nil,
         state: StateDirectory? = nil,
-        cold: Int64 = 300
+        cold: Int64 = 300,
+        unwatched: Int64 = 1500,
+        session: Int64 = 500
     ) throws {
         var configuration = AgentConfiguration()
         configuration.rpc = daemon.configuration
@@ -51,9 +53,11 @@ struct ServedAgent {
         configuration.transmissionRemote = try daemon.release.path("transmission-remote")
         var timing = WatcherTiming()
         timing.watched = 100
-        timing.unwatched = 1500
+        timing.fresh = 300
+        timing.unwatched = unwatched
         timing.cold = cold
-        timing.session = 500
+        timing.coldUnwatched = max(cold, timing.coldUnwatched)
+        timing.session = session
         timing.retry = 100
         timing.retryUnauthorized = 100
         timing.busy = 500

@@ -125,6 +125,27 @@ import Wire
         daemon.stop()
     }
 
+    /// The settings are asked for more often than the torrents while nobody watches; that says nothing of the torrents.
+    @Test func `whoever comes after a while is told what there is, and not what there was`() async throws {
+        let daemon = try await TransmissionDaemon()
+        try await daemon.add("one")
+        let agent = try ServedAgent(watching: daemon, cold: 600_000, unwatched: 600_000, session: 50)
+        try await agent.withConnection { connection in
+            let call = try await connection.open("watch", ["topics": ["torrents"]])
+            var mirror = Mirror(call)
+            try await mirror.until { $0.names == ["one"] }
+            call.cancel()
+            while agent.core.source.isLookedAt { try await Task.sleep(for: .milliseconds(5)) }
+            try await daemon.add("two")
+            // What is known is no longer fresh once as much time has passed.
+            try await Task.sleep(for: .milliseconds(400))
+            var second = Mirror(try await connection.open("watch", ["topics": ["torrents"]]))
+            try await second.until { $0.table != nil }
+            #expect(Set(second.names) == ["one", "two"])
+        }
+        daemon.stop()
+    }
+
     @Test func `a key that reads watches, and can neither change nor look closer`() async throws {
         let daemon = try await TransmissionDaemon()
         let hash = try await daemon.add("one")

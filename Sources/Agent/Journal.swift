@@ -61,7 +61,8 @@ final class Journal: Sendable {
             case .task(let task): return try await task.value
             case .elsewhere:
                 guard ContinuousClock.now < deadline else {
-                    throw Problem(.conflict, "Another agent on the seedbox is carrying this command out. Ask again.")
+                    // Not a conflict, which would end the command's job though it may still be carried out.
+                    throw Problem(.timedOut, "Another agent on the seedbox is carrying this command out. Ask again.")
                 }
                 try await Task.sleep(for: Self.pause)
             }

@@ -163,10 +163,10 @@ package struct Verbs: Sendable {
         return ["torrents": .map(Dictionary(named) { first, _ in first })]
     }
 
-    func unconfirmed(_ what: String) -> Problem {
+    func unconfirmed(_ what: String, after wait: Duration? = nil) -> Problem {
         Problem(
             .transmissionRefused,
-            "Transmission took the command, but \(patience.components.seconds) seconds later \(what). Look at the "
+            "Transmission took the command, but \((wait ?? patience).components.seconds) seconds later \(what). Look at the "
                 + "torrent's error, and try again."
         )
     }
@@ -179,15 +179,13 @@ package struct Verbs: Sendable {
         let hashes = try arguments.hashes()
         try arguments.finish()
         _ = try await known(hashes, .hot)
-        _ = try await client.call(method, ["ids": Self.ids(hashes)])
-        if try await confirmed(hashes, .hot, within: secondThought, isDone) == nil {
-            // 3.00 starts a torrent after its verification even where it was stopped meanwhile.
+        // 3.00 starts a torrent after its verification even where it was stopped meanwhile, and many wait for theirs.
+        let waits = [secondThought, patience, patience, patience]
+        for wait in waits {
             _ = try await client.call(method, ["ids": Self.ids(hashes)])
+            if let torrents = try await confirmed(hashes, .hot, within: wait, isDone) { return reply(torrents) }
         }
-        guard let torrents = try await confirmed(hashes, .hot, isDone) else {
-            throw unconfirmed("not every torrent shows what \(method) should have done")
-        }
-        return reply(torrents)
+        throw unconfirmed("not every torrent shows what \(method) should have done", after: waits.reduce(.zero, +))
     }
 }
 

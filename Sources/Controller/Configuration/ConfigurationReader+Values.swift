@@ -139,9 +139,14 @@ extension ConfigurationReader {
     mutating func existing(_ section: Section, _ key: String) -> String? {
         guard let path = file(section, key) else { return nil }
         if case .missing(let reason) = surroundings.look(path) {
-            fault(section, key, "\(visible(path)) cannot be read: \(reason).", code: .secretUnreadable)
+            fault(section, key, Self.unreadable(path, reason), code: .secretUnreadable)
         }
         return path
+    }
+
+    private static func unreadable(_ path: String, _ reason: String) -> String {
+        "\(visible(path)) cannot be read: \(reason). Correct this line's path, or put the file there and give it to the "
+            + "user that runs farseed; `ls -l \(visible(path))` tells whose it is."
     }
 
     func isReadable(_ path: String) -> Bool {
@@ -183,7 +188,7 @@ extension ConfigurationReader {
         guard let path = file(section, key, needed: needed) else { return nil }
         switch surroundings.look(path) {
         case .missing(let reason):
-            fault(section, key, "\(visible(path)) cannot be read: \(reason).", code: .secretUnreadable)
+            fault(section, key, Self.unreadable(path, reason), code: .secretUnreadable)
         case .file(let mode) where mode & 0o077 != 0:
             fault(
                 section,

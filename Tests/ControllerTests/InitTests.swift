@@ -61,6 +61,41 @@ private func withDirectory(_ body: (URL) async throws -> Void) async throws {
         }
     }
 
+    @Test func `on a terminal init asks for what is not given, again where the answer is none`() async throws {
+        try await withDirectory { directory in
+            let config = directory.appending(path: "farseed.toml").path
+            let run = try TerminalRun(["init", "--config", config, "--socks", "127.0.0.1:9050"], in: directory)
+            #expect(try await run.shows("Name of the seedbox [vps]:"))
+            try run.type("My Box\n")
+            #expect(try await run.shows("Use 1 to 32 lower-case letters"))
+            try run.type("attic\n")
+            #expect(try await run.shows("Its onion address:"))
+            try run.type("\(onion.dropFirst())\n")
+            #expect(try await run.shows("there must be 56"))
+            try run.type("\(onion)\n")
+            #expect(try await run.shows("The login name there [seedbox]:"))
+            #expect(!FileManager.default.fileExists(atPath: config))
+            // What is offered is taken.
+            try run.type("\n")
+            #expect(try await run.status() == 0)
+            let text = try String(contentsOfFile: config, encoding: .utf8)
+            #expect(text.contains("[box.attic]") && text.contains(onion) && text.contains("user = \"seedbox\""))
+            #expect(FileManager.default.fileExists(atPath: directory.appending(path: "farseed_attic").path))
+        }
+    }
+
+    @Test func `who ends the questions of init finds nothing written`() async throws {
+        try await withDirectory { directory in
+            let config = directory.appending(path: "farseed.toml").path
+            let run = try TerminalRun(["init", "--config", config], in: directory)
+            #expect(try await run.shows("Name of the seedbox [vps]:"))
+            try run.type("\u{4}")
+            #expect(try await run.status() == Problem.Code.cancelled.exitCode)
+            #expect(run.text.contains("Nothing was written."))
+            #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path).isEmpty)
+        }
+    }
+
     @Test func `a configuration without host key says how to get it`() throws {
         let draft = ConfigurationDraft(
             name: "vps",

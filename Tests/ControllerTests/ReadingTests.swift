@@ -54,6 +54,32 @@ import Testing
         }
     }
 
+    private static let terminals: [([String: String], Bool)] = [
+        ([:], true), (["NO_COLOR": "1"], false), (["TERM": "dumb"], false),
+    ]
+
+    @Test(arguments: terminals)
+    func `a terminal gets bars, and colours where it may`(
+        environment: [String: String],
+        hasColours: Bool
+    ) async throws {
+        try await FakeDaemon.with(["torrents": Self.torrents(link: LinkStatus(state: "live"))]) { daemon in
+            let run = try TerminalRun(["list", "-b", "vps"], in: daemon.directory, environment: environment)
+            #expect(try await run.shows("\(hostileNames.count) torrents"))
+            #expect(try await run.status() == 0)
+            #expect(run.text.contains(Amounts.bar(0.25, width: 10)))
+            #expect(run.text.contains("\u{1B}[36mseeding\u{1B}[0m") == hasColours)
+            #expect(run.text.contains("\u{1B}") == hasColours)
+            // Whatever is wanted: what no terminal reads has none.
+            let piped = try await CommandRun.farseed(
+                ["list", "-b", "vps"],
+                in: daemon.directory,
+                environment: environment
+            )
+            #expect(!piped.text.contains("\u{1B}") && piped.text.contains("seeding"))
+        }
+    }
+
     @Test func `old data are shown, and said to be old`() async throws {
         var link = LinkStatus(state: "backing-off", dataAt: 1000)
         link.problem = Problem(.socksUnreachable, "Nothing listens on the SOCKS port.")

@@ -8,7 +8,7 @@ final class TerminalRun: Sendable {
     private let shown = Mutex(Data())
 
     /// 100 columns, 20 rows.
-    init(_ arguments: [String], in directory: URL) throws {
+    init(_ arguments: [String], in directory: URL, environment: [String: String] = [:]) throws {
         var (master, slave): (Int32, Int32) = (-1, -1)
         var size = winsize(ws_row: 20, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0)
         guard openpty(&master, &slave, nil, nil, &size) == 0 else { throw CocoaError(.fileReadUnknown) }
@@ -18,6 +18,7 @@ final class TerminalRun: Sendable {
         process.executableURL = CommandRun.program
         process.arguments = arguments
         process.environment = ["STATE_DIRECTORY": directory.path, "PATH": "/usr/bin:/bin", "TERM": "xterm"]
+            .merging(environment) { $1 }
         process.standardInput = terminal
         process.standardOutput = terminal
         process.standardError = terminal

@@ -23,6 +23,37 @@ import Testing
         #expect(step.save.map(\.state) == [.sent, .sent])
     }
 
+    @Test func `over hours without Tor jobs wait in their order, and only what is wanted no longer lapses`() {
+        let hour: Int64 = 3_600_000
+        var scheduler = JobScheduler()
+        scheduler.load(someJob(1, targets: [hash(1)], expiresAt: 168 * hour), at: 0)
+        scheduler.load(someJob(2, targets: [hash(1)], expiresAt: 6 * hour), at: 0)
+        scheduler.load(someJob(3, targets: [hash(1)], expiresAt: 12 * hour), at: 0)
+        #expect(scheduler.step(at: 0).ask == ["vps"])
+        // The link is looked for again and again; nothing is begun meanwhile, and nothing counts as tried.
+        for time in stride(from: Int64(0), to: 12 * hour, by: 1_800_000) {
+            scheduler.linkFailed("vps")
+            let step = scheduler.step(at: time)
+            #expect(step.ask == ["vps"] && step.start == [])
+            #expect(step.wakeAt == (time < 6 * hour ? 6 : 12) * hour)
+            #expect(step.save.map(\.id) == (time == 6 * hour ? [2] : []))
+            #expect(scheduler.jobs.map(\.id) == (time < 6 * hour ? [1, 2, 3] : [1, 3]))
+            #expect(scheduler.jobs.allSatisfy { $0.state.name == .waiting && $0.attempts == 0 })
+        }
+        // One that was lost on its first try waits on past its time, for its answer may come.
+        scheduler.live("vps")
+        #expect(scheduler.step(at: 12 * hour - 1).start == [1])
+        scheduler.failed(1, Problem(.connectionLost, "lost"), at: 12 * hour - 1)
+        let step = scheduler.step(at: 200 * hour)
+        #expect(step.start == [] && step.ask == ["vps"])
+        #expect(step.save.map(\.state.name) == [.confirming, .expired])
+        scheduler.live("vps")
+        #expect(scheduler.step(at: 200 * hour).start == [1])
+        scheduler.answered(1, .null, at: 200 * hour)
+        #expect(scheduler.step(at: 200 * hour).save.map(\.state) == [.done(.null)])
+        #expect(scheduler.jobs.isEmpty)
+    }
+
     @Test func `jobs of one torrent go one after the other`() {
         var scheduler = JobScheduler()
         for id in 1...3 as ClosedRange<Int64> { scheduler.load(someJob(id, targets: [hash(1)]), at: 0) }

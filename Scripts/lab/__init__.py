@@ -258,6 +258,13 @@ class Lab:
     def stop_transmission(self, name="box"):
         self.call("stop_transmission", name=name)
 
+    def freeze_transmission(self, name="box"):
+        """Lets the daemon answer nothing, its port staying open."""
+        self.call("freeze_transmission", name=name)
+
+    def thaw_transmission(self, name="box"):
+        self.call("thaw_transmission", name=name)
+
     def start_transmission(self, name="box"):
         self.call("start_transmission", name=name)
 

@@ -161,6 +161,12 @@ class Laboratory:
     def stop_transmission(self, name="box", number=signal.SIGKILL):
         self._swarm.daemons[name].stop(number)
 
+    def freeze_transmission(self, name="box"):
+        self._swarm.daemons[name].signal(signal.SIGSTOP)
+
+    def thaw_transmission(self, name="box"):
+        self._swarm.daemons[name].signal(signal.SIGCONT)
+
     def start_transmission(self, name="box"):
         self._swarm.daemons[name].start()
 

@@ -67,6 +67,10 @@ class Daemon:
         """Ends the daemon; by default at once, as if it had crashed."""
         self.family.children[self.name].stop(number)
 
+    def signal(self, number):
+        """Sends one signal, for example SIGSTOP or SIGCONT."""
+        self.family.children[self.name].signal(number)
+
     def set_password(self, password):
         """Restarts the daemon so that its RPC demands this password, or none."""
         self.stop()

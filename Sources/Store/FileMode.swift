@@ -6,6 +6,8 @@ package struct FileMode: Sendable {
     package let isRegular: Bool
     /// The last twelve bits.
     package let permissions: UInt32
+    /// The user's number.
+    package let owner: UInt32
 
     /// Follows links; nil where there is no such file, or it may not be looked at.
     package init?(_ path: String) {
@@ -13,5 +15,6 @@ package struct FileMode: Sendable {
         guard stat(path, &status) == 0 else { return nil }
         isRegular = status.st_mode & S_IFMT == S_IFREG
         permissions = status.st_mode & 0o7777
+        owner = status.st_uid
     }
 }

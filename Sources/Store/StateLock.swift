@@ -1,4 +1,4 @@
-// One controller per state directory: two would send the same jobs.
+// One sender of jobs per state directory, the controller or a command without one: two would send the same jobs.
 
 import Glibc
 package import Seedbox
@@ -7,8 +7,8 @@ package import Seedbox
 package final class StateLock: Sendable {
     private let descriptor: Int32
 
-    /// Takes the lock file, made (0600) where it is missing; fails at once where another process has it.
-    package init(path: String) throws(Problem) {
+    /// Takes the lock file, made (0600) where it is missing; nil where another process has it.
+    package init?(path: String) throws(Problem) {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0o600)
         guard descriptor >= 0 else {
             throw Problem(
@@ -19,11 +19,7 @@ package final class StateLock: Sendable {
         }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             close(descriptor)
-            throw Problem(
-                .conflict,
-                "Another farseed serves with this state directory (it holds \(path)), so this one does not start. "
-                    + "End the other one, or name another state directory."
-            )
+            return nil
         }
         self.descriptor = descriptor
     }

@@ -28,6 +28,8 @@ private final class FakeReach: AgentReach {
 
     func mend() { isLive.withLock { $0 = true } }
 
+    func known(_ hashes: [InfoHash]) -> [Torrent] { hashes.compactMap { torrents[$0] } }
+
     func wait(within patience: Duration, until isSo: @escaping @Sendable ([InfoHash: Torrent]) -> Bool) async {}
 
     func connection(within patience: Duration) async throws -> CallConnection {
@@ -94,14 +96,8 @@ private func withOutbox(
             isLive: isLive,
             torrents: [torrent()]
         )
-        let outbox = Outbox(
-            queue: StoreQueue(ledger),
-            executor: AgentExecutor(boxes: [reach], queue: StoreQueue(ledger)),
-            configuration: OutboxConfiguration(),
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        )
-        let audit = AuditLog(ledger: ledger, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-        let desk = JobDesk(outbox: outbox, boxes: [reach], audit: audit)
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let desk = JobDesk(ledger, boxes: [reach], audit: AuditLog(ledger: ledger, logger: logger), logger: logger)
         let answer: FakeDaemon.Answer = { call in
             if let answer = try await desk.handle(call, who: "owner", origin: "control socket") { return answer }
             for event in WatchFeed.snapshot(reach.torrents, at: Position(epoch: 1, seq: 0)) {
@@ -111,7 +107,7 @@ private func withOutbox(
         }
         let near = ["submit", "jobs", "job", "job.cancel", "job.undo", "torrent.get", "torrents"]
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await outbox.run() }
+            group.addTask { try await desk.outbox.run() }
             defer { group.cancelAll() }
             try await FakeDaemon.with(Dictionary(near.map { ($0, answer) }) { first, _ in first }) { daemon in
                 try await body(daemon, reach, received)

@@ -1,4 +1,4 @@
-/// How a command changes something: as a job of the daemon, or straight at the agent.
+/// How a command changes something: as a job, which the daemon carries out, or without one the command itself.
 import Calls
 import Foundation
 import NIOCore
@@ -26,15 +26,14 @@ extension Change {
 
 /// What became of a change.
 enum ChangeOutcome: Sendable {
-    /// Carried out; the job is nil where there was no daemon.
-    case done(result: Value, job: Value?)
-    /// Accepted and not ended yet; it is not lost.
-    case pending(job: Value)
+    case done(result: Value, job: Value)
+    /// Accepted and not ended yet; it is not lost. `told` says so to a person.
+    case pending(job: Value, told: String)
 }
 
 /// How long a change is waited for, and what happens while the link is down.
 struct Patience: Sendable {
-    /// Nil: as long as `grace` for a job, without end for a session of our own.
+    /// Nil: as long as `grace`; without a daemon as long as one attempt to open the way takes, and `grace` from then on.
     var limit: Duration?
     /// Returns as soon as the job is accepted.
     var returnsAtOnce = false
@@ -53,17 +52,29 @@ extension Backend {
     /// Carries a change out; throws the `Problem` that ended it.
     func change(_ change: Change, _ patience: Patience) async throws -> ChangeOutcome {
         let key = patience.key ?? Self.newKey()
-        switch way {
-        case .daemon:
+        switch road {
+        case .daemon(let connection):
             do {
-                return try await submit(change, key, patience)
-            } catch let problem as Problem where problem.code == .unknownProcedure {
-                // A daemon without outbox passes the verb on.
-                return try await carryOut(change, key, patience)
+                return try await submit(change, key, patience, to: connection)
             } catch let problem as Problem where problem.code == .connectionLost && !patience.refusesQueue {
                 return try await repeated(change, key, patience, after: problem)
             }
-        case .agent: return try await carryOut(change, key, patience)
+        case .own(let reach, let outbox):
+            let asked = Self.submission(change, key, patience)
+            return try await outbox.change(asked, change.upload, over: reach, patience) { daemon in
+                try await Self.greeting(daemon) { try await submit(change, key, patience, to: daemon) }
+            }
+        }
+    }
+
+    /// Drives the connection to a daemon that has just been reached.
+    static func greeting<Success: Sendable>(
+        _ daemon: CallConnection,
+        _ body: @Sendable () async throws -> Success
+    ) async throws -> Success {
+        try await driven(daemon) {
+            _ = try await ControlSocket.greeted(daemon)
+            return try await body()
         }
     }
 
@@ -79,10 +90,8 @@ extension Backend {
             try await Task.sleep(for: Self.knockEvery)
             guard let connection = try await ControlSocket.connect(configuration.controlSocket) else { continue }
             do {
-                return try await Self.driven(connection) {
-                    _ = try await ControlSocket.greeted(connection)
-                    let again = Backend(way: .daemon, connection: connection, box: box, configuration: configuration)
-                    return try await again.submit(change, key, patience)
+                return try await Self.greeting(connection) {
+                    try await submit(change, key, patience, to: connection)
                 }
             } catch  where Failure.problem(error)?.code == .connectionLost {
                 // It has ended once more.
@@ -95,35 +104,32 @@ extension Backend {
     private static let restarting = Duration.seconds(10)
     private static let knockEvery = Duration.milliseconds(100)
 
-    /// Straight to the agent, with its answer; nothing is kept where the link is down.
-    private func carryOut(_ change: Change, _ key: String, _ patience: Patience) async throws -> ChangeOutcome {
-        var arguments = change.arguments
-        arguments["key"] = .string(key)
-        if let condition = change.condition { arguments["only_if"] = condition }
+    private func submit(
+        _ change: Change,
+        _ key: String,
+        _ patience: Patience,
+        to daemon: CallConnection
+    ) async throws -> ChangeOutcome {
+        var arguments = Self.submission(change, key, patience)
+        if let box { arguments["box"] = .string(box) }
         if change.upload != nil { arguments["upload"] = true }
-        let call = try await connection.open(change.verb, self.arguments(arguments))
-        let result = try await within(patience.limit, orThrow: Self.overdue) {
-            try await Self.send(change.upload, on: call)
-            return try await call.result()
-        }
-        return .done(result: result, job: nil)
+        return try await Self.settled(
+            try await daemon.open("submit", .map(arguments)),
+            upload: change.upload,
+            within: patience.limit
+        )
     }
 
-    private func submit(_ change: Change, _ key: String, _ patience: Patience) async throws -> ChangeOutcome {
+    /// The arguments of `submit`, but for the seedbox and a file.
+    private static func submission(_ change: Change, _ key: String, _ patience: Patience) -> [String: Value] {
         var arguments: [String: Value] = [
             "verb": .string(change.verb), "arguments": .map(change.arguments), "key": .string(key),
             "targets": .array(change.targets.map { .string($0.hex) }),
             "wait": .bool(!patience.returnsAtOnce), "queue": .bool(!patience.refusesQueue),
         ]
-        if let box { arguments["box"] = .string(box) }
         if let condition = change.condition { arguments["only_if"] = condition }
-        if change.upload != nil { arguments["upload"] = true }
         if let expiry = patience.expiry { arguments["expiry"] = .int(expiry.components.seconds) }
-        return try await Self.settled(
-            try await connection.open("submit", .map(arguments)),
-            upload: change.upload,
-            within: patience.limit
-        )
+        return arguments
     }
 
     /// Waits for the end of the job that `call` makes; nil means `Patience.grace`, after which it is left pending.
@@ -151,13 +157,20 @@ extension Backend {
                         + "`farseed jobs` shows it, `farseed jobs cancel` ends it."
                 )
             }
-            return .pending(job: job)
+            return pending(job)
         }
+    }
+
+    private static func pending(_ job: Value) -> ChangeOutcome {
+        .pending(
+            job: job,
+            told: "accepted as job \(number(job)); it is carried out once the link allows. `farseed jobs` shows it."
+        )
     }
 
     static func outcome(of job: Value) throws -> ChangeOutcome {
         if job["state"]?.string == "done" { return .done(result: job["result"] ?? .null, job: job) }
-        guard job["ended"]?.bool == true else { return .pending(job: job) }
+        guard job["ended"]?.bool == true else { return pending(job) }
         if job["state"]?.string == "expired" {
             throw Problem(
                 .timedOut,
@@ -182,7 +195,7 @@ extension Backend {
         try await call.end(lane: 0)
     }
 
-    private static let overdue = Problem(
+    static let overdue = Problem(
         .timedOut,
         "No answer came in time. Whether the command was carried out is not known: look with `farseed list`, or repeat it "
             + "with the same --key."
@@ -190,12 +203,30 @@ extension Backend {
 
     /// Asks for what changes nothing: the verb goes to the agent, through the daemon's warm session where there is one.
     func ask(_ verb: String, _ arguments: [String: Value] = [:]) async throws -> Value {
-        try await connection.call(verb, self.arguments(arguments))
+        try await connection().call(verb, self.arguments(arguments))
     }
 
     /// All torrents, of which `selections` mean these.
     func selected(_ selections: [TorrentSelection]) async throws -> [Torrent] {
         try TorrentSelection.torrents(selections, in: try await torrents().sorted)
+    }
+
+    /// The torrents that a change is to act on. Without a daemon, whole hashes are not looked up first: then the change
+    /// is on disk before anything is sent, and is kept where the link is down.
+    func targets(_ selections: [TorrentSelection]) async throws -> [Torrent] {
+        guard case .own = road else { return try await selected(selections) }
+        var hashes: [InfoHash] = []
+        for selection in selections {
+            guard let hash = selection.wholeHash else { return try await selected(selections) }
+            if !hashes.contains(hash) { hashes.append(hash) }
+        }
+        return hashes.map { Torrent(hash: $0) }
+    }
+
+    /// The torrent with its name, if that has become known meanwhile.
+    func named(_ torrent: Torrent) -> Torrent {
+        guard case .own(let reach, _) = road else { return torrent }
+        return reach.named(torrent)
     }
 }
 

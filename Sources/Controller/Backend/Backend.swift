@@ -6,24 +6,22 @@ import Notation
 import Seedbox
 
 struct Backend: Sendable {
-    enum Way: Sendable, Equatable {
+    enum Road: Sendable {
         /// Through the control socket; every procedure takes the seedbox's name.
-        case daemon
-        /// Straight to the agent of the one seedbox.
-        case agent
+        case daemon(CallConnection)
+        /// Straight to the agent of the one seedbox, with jobs in our own hands.
+        case own(OwnReach, OwnOutbox)
     }
 
-    let way: Way
-    let connection: CallConnection
+    let road: Road
     /// Nil where several are configured and none was chosen.
     let box: String?
     let configuration: Configuration
 
-    /// Connects, runs `body` and disconnects. Without a daemon a session is opened, where there is a box to open.
+    /// Connects, runs `body` and disconnects. Without a daemon a session is opened as soon as `body` needs one.
     static func with<Success: Sendable>(
         _ options: BoxOptions,
         needsBox: Bool = true,
-        opener: any SessionOpener = sessionOpener(),
         _ body: @Sendable (Backend) async throws -> Success
     ) async throws -> Success {
         let configuration = try options.load(acceptMissingFiles: true)
@@ -31,36 +29,33 @@ struct Backend: Sendable {
             return try await driven(connection) {
                 _ = try await ControlSocket.greeted(connection)
                 let box = try await chosenBox(options, configuration, daemon: connection, needed: needsBox)
-                return try await body(
-                    Backend(way: .daemon, connection: connection, box: box, configuration: configuration)
-                )
+                return try await body(Backend(road: .daemon(connection), box: box, configuration: configuration))
             }
         }
         // The own session needs the secrets too, so now their faults count.
         let complete = try options.load()
-        let box = try ownBox(options.box, complete)
-        let session = try await opener.open(box, of: complete, logger: options.logger) { _ in }
+        let reach = OwnReach(try ownBox(options.box, complete), of: complete, logger: options.logger)
+        let outbox = OwnOutbox(complete, boxes: [reach], logger: options.logger)
         do {
             let success = try await body(
-                Backend(way: .agent, connection: session.connection, box: box.name, configuration: complete)
+                Backend(road: .own(reach, outbox), box: reach.name, configuration: complete)
             )
-            await session.end()
+            await outbox.end()
+            await reach.end()
             return success
         } catch {
-            let reason = await reason(of: error, session)
-            await session.end()
+            let reason = await reach.reason(of: error)
+            await outbox.end()
+            await reach.end()
             throw reason
         }
     }
 
-    /// Why a command failed whose session has ended: where no agent has greeted, that is the reason.
-    private static func reason(of error: any Error, _ session: OwnSession) async -> any Error {
-        guard session.connection.isOver, !Task.isCancelled else { return error }
-        do {
-            try await session.greeted()
-            return error
-        } catch {
-            return error
+    /// What calls are made on; without a daemon, the session with the agent.
+    func connection() async throws -> CallConnection {
+        switch road {
+        case .daemon(let connection): connection
+        case .own(let reach, _): try await reach.session().connection
         }
     }
 
@@ -132,7 +127,7 @@ struct Backend: Sendable {
 extension Backend {
     /// The arguments of a procedure with the seedbox's name where the daemon needs it.
     func arguments(_ arguments: [String: Value], _ patience: Duration? = nil) -> Value {
-        guard way == .daemon else { return .map(arguments) }
+        guard case .daemon = road else { return .map(arguments) }
         var arguments = arguments
         if let box { arguments["box"] = .string(box) }
         if let patience { arguments["patience"] = .int(patience.components.seconds * 1000) }
@@ -140,36 +135,46 @@ extension Backend {
     }
 
     /// What the daemon says of itself and its links; without one, what our own session shows.
-    func status() async throws -> DaemonReport { DaemonReport(try await connection.call("status")) }
+    func status() async throws -> DaemonReport { DaemonReport(try await connection().call("status")) }
 
     /// A program on the seedbox; its input and output are lanes 0, 1 and 2.
     ///
     /// The daemon waits for the link as long as `patience` lasts.
     func exec(_ argv: [String], patience: Duration? = nil) async throws -> OutgoingCall {
-        try await connection.open("exec", arguments(["argv": .array(argv.map { .string($0) })], patience))
+        try await connection().open("exec", arguments(["argv": .array(argv.map { .string($0) })], patience))
+    }
+
+    /// Carries out what the daemon writes down by itself; without one the command does.
+    func noting<Success: Sendable>(
+        _ action: String,
+        target: String,
+        _ body: @Sendable () async throws -> Success
+    ) async throws -> Success {
+        guard case .own(_, let outbox) = road else { return try await body() }
+        return try await outbox.noting(action, target: target, body)
     }
 
     func watch(_ topics: [String]) async throws -> OutgoingCall {
-        try await connection.open("watch", arguments(["topics": .array(topics.map { .string($0) })]))
+        try await connection().open("watch", arguments(["topics": .array(topics.map { .string($0) })]))
     }
 
     /// All torrents now.
     func torrents(patience: Duration? = nil) async throws -> TorrentListing {
-        switch way {
-        case .daemon: try await daemonTorrents(patience)
-        case .agent: try await agentTorrents()
+        switch road {
+        case .daemon(let connection): try await daemonTorrents(connection, patience)
+        case .own(let reach, _): try await reach.listing()
         }
     }
 
     /// The daemon sends what it has, however old, and ends with the link's state.
-    private func daemonTorrents(_ patience: Duration?) async throws -> TorrentListing {
+    private func daemonTorrents(_ connection: CallConnection, _ patience: Duration?) async throws -> TorrentListing {
         let call = try await connection.open("torrents", arguments([:], patience))
         var mirror = Mirror(epoch: 0)
         for await input in call.events {
             if case .event(let value) = input, let event = Event(value) { _ = mirror.received(event) }
         }
         let link = try await call.result()["link"]
-        guard let listing = listing(of: mirror, link: link) else {
+        guard let listing = TorrentListing(box: box ?? "", mirror, link: link) else {
             throw link?["problem"].flatMap(Problem.init)
                 ?? Problem(
                     .linkDown,
@@ -178,33 +183,6 @@ extension Backend {
                 )
         }
         return listing
-    }
-
-    /// Watches until the first snapshot is whole.
-    private func agentTorrents() async throws -> TorrentListing {
-        let call = try await watch(["torrents", "daemon"])
-        var mirror = Mirror(epoch: 0)
-        for await input in call.events {
-            guard case .event(let value) = input, let event = Event(value) else { continue }
-            _ = mirror.received(event)
-            if case .daemon(let status, _) = event { try Self.check(status) }
-            if let listing = listing(of: mirror, link: nil) {
-                call.cancel()
-                return listing
-            }
-        }
-        _ = try await call.result()
-        throw Problem(.agentFailed, "The agent ended the watch without a snapshot. Look at its log on the seedbox.")
-    }
-
-    private func listing(of mirror: Mirror, link: Value?) -> TorrentListing? {
-        guard let position = mirror.agentPosition else { return nil }
-        return TorrentListing(
-            box: box ?? "",
-            table: TorrentTable(position: position, torrents: mirror.table.torrents),
-            daemon: mirror.daemon,
-            link: link
-        )
     }
 
     /// A busy daemon is waited for; one that is down or locked has no data to wait for.

@@ -41,6 +41,12 @@ enum TorrentSelection: Sendable, Hashable {
         }
     }
 
+    /// Nil for what is to be looked up among the torrents that there are.
+    var wholeHash: InfoHash? {
+        guard case .word(let word) = self else { return nil }
+        return InfoHash(word)
+    }
+
     /// The torrents meant, each once, in the order of `torrents`; throws where one selection finds none or too many.
     static func torrents(_ selections: [TorrentSelection], in torrents: [Torrent]) throws(Problem) -> [Torrent] {
         var chosen: Set<InfoHash> = []

@@ -13,7 +13,7 @@ struct ChangeOptions: ParsableArguments {
     @Option(name: .long, help: "Seconds to wait for the whole; exit code 18 after that, the command itself goes on.")
     var timeout: Double?
 
-    @Flag(name: .long, help: "Return as soon as the daemon has accepted the command.")
+    @Flag(name: .long, help: "Return as soon as the command is kept.")
     var noWait = false
 
     @Flag(name: .long, help: "Fail now where the link is down, instead of keeping the command until it is up.")
@@ -91,7 +91,9 @@ struct ChangeOptions: ParsableArguments {
         _ backend: Backend
     ) async throws {
         let outcome = try await backend.change(change, patience)
-        let lines = torrents.map { "\(told) \($0.hash.hex.prefix(8)) \(visible($0.name, atMost: 300))" }
+        let lines = torrents.map(backend.named).map {
+            "\(told) \($0.hash.hex.prefix(8)) \(visible($0.name, atMost: 300))"
+        }
         try await finish(outcome, torrents.map(\.hash), lines: lines, since: began, backend)
     }
 
@@ -112,7 +114,7 @@ struct ChangeOptions: ParsableArguments {
         if try output.print(Self.value(outcome, hashes)) { return }
         switch outcome {
         case .done: OutputFile.standard.print(lines)
-        case .pending(let job): OutputFile.standard.print(Self.pending(job))
+        case .pending(_, let told): OutputFile.standard.print(told)
         }
     }
 
@@ -122,16 +124,12 @@ struct ChangeOptions: ParsableArguments {
         case .done(let result, let job):
             map["state"] = "done"
             map["result"] = result
-            if let job { map["job"] = job }
-        case .pending(let job):
+            map["job"] = job
+        case .pending(let job, _):
             map["state"] = "pending"
             map["job"] = job
         }
         return .map(map)
-    }
-
-    static func pending(_ job: Value) -> String {
-        "accepted as job \(Backend.number(job)); it is carried out once the link allows. `farseed jobs` shows it."
     }
 }
 

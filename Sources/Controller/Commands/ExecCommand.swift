@@ -48,8 +48,10 @@ struct ExecCommand: AsyncParsableCommand {
         let input = noInput ? nil : InputFile(STDIN_FILENO)
         let signals = EndingSignals.stream()
         let status = try await Backend.with(options) { backend in
-            try await RemoteProgram(input: input, output: .standard, error: .error, signals: signals)
-                .run(try await backend.exec(command, patience: patience.map { .seconds($0) }))
+            try await backend.noting("exec", target: AuditLog.program(command, on: backend.box ?? "")) {
+                try await RemoteProgram(input: input, output: .standard, error: .error, signals: signals)
+                    .run(try await backend.exec(command, patience: patience.map { .seconds($0) }))
+            }
         }
         throw ExitCode(status)
     }

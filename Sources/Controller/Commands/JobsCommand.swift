@@ -1,6 +1,5 @@
-/// `farseed jobs` and `farseed undo`: the commands that the daemon keeps, and taking one back.
+/// `farseed jobs` and `farseed undo`: the commands that are kept, and taking one back.
 import ArgumentParser
-import Calls
 import Foundation
 import Notation
 import Seedbox
@@ -8,7 +7,7 @@ import Seedbox
 struct JobsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "jobs",
-        abstract: "Show the commands that the daemon keeps, or cancel one.",
+        abstract: "Show the commands that are kept, or cancel one.",
         subcommands: [List.self, Show.self, Cancel.self],
         defaultSubcommand: List.self
     )
@@ -26,11 +25,11 @@ struct JobsCommand: AsyncParsableCommand {
         var limit = 50
 
         func run() async throws {
-            try await Daemon.with(options) { connection in
+            try await JobKeeper.with(options) { keeper in
                 var arguments: [String: Value] = ["limit": .int(Int64(limit))]
                 if let box = options.box { arguments["box"] = .string(box) }
                 if open { arguments["open"] = true }
-                let reply = try await connection.call("jobs", .map(arguments))
+                let reply = try await keeper.ask("jobs", .map(arguments))
                 let jobs = reply["jobs"]?.array ?? []
                 if let notation = output.notation {
                     OutputFile.standard.print(try notation.text(["jobs": .array(jobs)]))
@@ -52,8 +51,8 @@ struct JobsCommand: AsyncParsableCommand {
         var id: Int
 
         func run() async throws {
-            try await Daemon.with(options) { connection in
-                let job = try await connection.call("job", ["id": .int(Int64(id))])
+            try await JobKeeper.with(options) { keeper in
+                let job = try await keeper.ask("job", ["id": .int(Int64(id))])
                 OutputFile.standard.print(try (output.notation ?? .yaml).text(job))
             }
         }
@@ -71,9 +70,9 @@ struct JobsCommand: AsyncParsableCommand {
         var ids: [Int]
 
         func run() async throws {
-            try await Daemon.with(options) { connection in
+            try await JobKeeper.with(options) { keeper in
                 for id in ids {
-                    _ = try await connection.call("job.cancel", ["id": .int(Int64(id))])
+                    _ = try await keeper.ask("job.cancel", ["id": .int(Int64(id))])
                     OutputFile.standard.print("cancelled job \(id)")
                 }
             }
@@ -95,16 +94,11 @@ struct UndoCommand: AsyncParsableCommand {
     var id: Int?
 
     func run() async throws {
-        try await Daemon.with(options) { connection in
-            var arguments: [String: Value] = ["wait": true]
-            if let id { arguments["id"] = .int(Int64(id)) }
-            let outcome = try await Backend.settled(try await connection.open("job.undo", .map(arguments)))
-            guard case .done(_, let job?) = outcome else {
-                if case .pending(let job) = outcome {
-                    if try !output.print(job) { OutputFile.standard.print(ChangeOptions.pending(job)) }
-                }
-                return
-            }
+        let outcome = try await JobKeeper.with(options, sends: true) { try await $0.undo(id.map(Int64.init)) }
+        switch outcome {
+        case .pending(let job, let told):
+            if try !output.print(job) { OutputFile.standard.print(told) }
+        case .done(_, let job):
             if try output.print(job) { return }
             OutputFile.standard.print(
                 "job \(job["undoes"]?.int.map(String.init) ?? "?") was taken back by job \(Backend.number(job))"

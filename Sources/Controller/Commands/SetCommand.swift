@@ -97,7 +97,7 @@ struct SetCommand: AsyncParsableCommand {
     func run() async throws {
         let selections = try selection.selections
         try await Backend.with(options) { backend in
-            let torrents = try await backend.selected(selections)
+            let torrents = try await backend.targets(selections)
             guard !torrents.isEmpty else { return try await change.finishEmpty() }
             try await change.carryOut(
                 Change(
@@ -140,7 +140,8 @@ struct RenameCommand: AsyncParsableCommand {
     func run() async throws {
         let selection = try TorrentSelection(torrent)
         try await Backend.with(options) { backend in
-            let torrents = try await backend.selected([selection])
+            // The whole is renamed by its name.
+            let torrents = try await path == nil ? backend.selected([selection]) : backend.targets([selection])
             guard let one = torrents.first, torrents.count == 1 else {
                 throw Problem(.ambiguous, "One torrent is renamed at a time, and that means \(torrents.count).")
             }

@@ -15,7 +15,7 @@ private func act(
 ) async throws {
     let selections = try selection.selections
     try await Backend.with(options) { backend in
-        let torrents = try await backend.selected(selections)
+        let torrents = try await backend.targets(selections)
         guard !torrents.isEmpty else { return try await change.finishEmpty() }
         let arguments = arguments.merging(["hashes": torrents.hashes]) { own, _ in own }
         try await change.carryOut(
@@ -167,9 +167,11 @@ struct RemoveCommand: AsyncParsableCommand {
     func run() async throws {
         let selections = try selection.selections
         try await Backend.with(options) { backend in
-            let torrents = try await backend.selected(selections)
+            let asks = !yes && isatty(STDIN_FILENO) == 1
+            // Whoever is asked sees names.
+            let torrents = try await asks ? backend.selected(selections) : backend.targets(selections)
             guard !torrents.isEmpty else { return try await change.finishEmpty() }
-            if !yes, isatty(STDIN_FILENO) == 1, deleteData || torrents.count > 1 {
+            if asks, deleteData || torrents.count > 1 {
                 let names = torrents.prefix(20).map { "  " + visible($0.name, atMost: 100) }
                 let more = torrents.count > 20 ? ["  and \(torrents.count - 20) more"] : []
                 OutputFile.error.print(names + more)

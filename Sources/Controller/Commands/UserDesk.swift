@@ -19,8 +19,7 @@ struct UserDesk: Sendable {
     ) async throws -> Success {
         let configuration = try options.load(acceptMissingFiles: true)
         try StateDirectory.prepare(configuration.stateDirectory)
-        let path = configuration.stateDirectory + "/farseed.db"
-        let ledger = try await Ledger.open(LedgerConfiguration(path: path))
+        let ledger = try await Ledger.open(LedgerConfiguration(path: StateDirectory.database(configuration)))
         do {
             let success = try await body(UserDesk(ledger: ledger, configuration: configuration))
             try ledger.close()
@@ -43,7 +42,7 @@ struct UserDesk: Sendable {
             AuditEntry(
                 at: now,
                 who: Owner.name,
-                origin: "command line of \(Self.user)",
+                origin: Self.origin,
                 action: action,
                 target: target,
                 outcome: outcome
@@ -93,6 +92,8 @@ struct UserDesk: Sendable {
 
     static func sessions(_ count: Int) -> String { "\(count) session\(count == 1 ? "" : "s")" }
 
+    /// Where the command line's own jobs and entries come from.
+    ///
     /// By number: a name may have to be asked from a directory server, past Tor.
-    private static var user: String { "user \(getuid())" }
+    static var origin: String { "command line of user \(getuid())" }
 }

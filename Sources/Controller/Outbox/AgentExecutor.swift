@@ -24,13 +24,7 @@ struct AgentExecutor: JobExecutor {
     }
 
     func execute(_ job: Job) async throws -> Value {
-        let connection: CallConnection
-        do {
-            connection = try await reach(job.box).connection(within: Self.patience)
-        } catch let problem as Problem where problem.code.jobVerdict != .ends && problem.code.jobVerdict != .notSent {
-            // Nothing was written, whatever broke the link.
-            throw Problem(.linkDown, problem.message)
-        }
+        let connection = try await Self.asking { try await reach(job.box).connection(within: Self.patience) }
         var arguments = job.arguments.map ?? [:]
         arguments["key"] = .string(job.key)
         if !job.precondition.isNull { arguments["only_if"] = job.precondition }
@@ -55,24 +49,28 @@ struct AgentExecutor: JobExecutor {
 
     func recipe(toUndo job: Job) async throws -> UndoRecipe? {
         let reach = try reach(job.box)
-        let torrents = reach.torrents
-        let known = job.targets.compactMap { torrents[$0] }
+        let known = try await Self.asking { try await reach.known(job.targets) }
         guard !known.isEmpty, known.count == job.targets.count else { return nil }
         guard job.verb == "torrent.remove" else { return Undoing.recipe(job.verb, job.arguments, known) }
         guard known.count == 1, job.arguments["delete_data"]?.bool != true else { return nil }
-        let details: Value
-        do {
-            details = try await reach.connection(within: Self.patience).call(
+        let details = try await Self.asking {
+            try await reach.connection(within: Self.patience).call(
                 "torrent.get",
                 ["hash": .string(known[0].hash.hex), "details": ["trackers"]]
             )
-        } catch let problem as Problem where problem.code.jobVerdict != .ends && problem.code.jobVerdict != .notSent {
-            // Only a question was asked: the job itself certainly was not sent.
-            throw Problem(.linkDown, problem.message)
         }
         let announces = (details["trackers"]?.array ?? []).compactMap { $0["announce"]?.string }
         let addition = try await queue.addition(of: known[0].hash, to: job.box)
         return Undoing.adding(known[0], announces: announces, metainfo: addition?.arguments["metainfo"])
+    }
+
+    /// What does not carry the job: whatever breaks the link under it, the job certainly was not sent.
+    private static func asking<Answer>(_ body: () async throws -> Answer) async throws -> Answer {
+        do {
+            return try await body()
+        } catch let problem as Problem where [.lost, .unsettled].contains(problem.code.jobVerdict) {
+            throw Problem(.linkDown, problem.message)
+        }
     }
 
     private func reach(_ box: String) throws -> any AgentReach {

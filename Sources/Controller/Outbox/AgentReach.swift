@@ -9,8 +9,8 @@ protocol AgentReach: Sendable {
     /// The live connection; throws the link's problem where there is none in time.
     func connection(within patience: Duration) async throws -> CallConnection
 
-    /// The torrents as last known.
-    var torrents: [InfoHash: Torrent] { get }
+    /// Those of these torrents that are there, as last known.
+    func known(_ hashes: [InfoHash]) async throws -> [Torrent]
 
     /// Waits until what is known of the torrents is so, at most for `patience`.
     func wait(within patience: Duration, until isSo: @escaping @Sendable ([InfoHash: Torrent]) -> Bool) async

@@ -2,9 +2,11 @@
 import Calls
 import Foundation
 import Jobs
+import Logging
 import NIOCore
 import Notation
 import Seedbox
+import Store
 
 struct JobDesk: Sendable {
     /// The agent takes no larger .torrent file; the outbox keeps somewhat less.
@@ -29,11 +31,35 @@ struct JobDesk: Sendable {
     let boxes: [any AgentReach]
     let audit: AuditLog
 
+    /// Puts the outbox together: its queue in the ledger, its way to the boxes. It is not running yet.
+    init(_ ledger: Ledger, boxes: [any AgentReach], audit: AuditLog, logger: Logger) {
+        let queue = StoreQueue(ledger)
+        outbox = Outbox(queue: queue, executor: AgentExecutor(boxes: boxes, queue: queue), logger: logger)
+        self.boxes = boxes
+        self.audit = audit
+    }
+
     /// The answer; nil where the procedure is none of these. `who` and `origin` go into the job.
     func handle(_ call: IncomingCall, who: String, origin: String) async throws -> Value? {
         let arguments = call.arguments
         switch call.procedure {
-        case "submit": return try await submit(call, who: who, origin: origin)
+        case "submit":
+            let upload = arguments["upload"]?.bool == true ? try await Self.upload(call) : nil
+            return try await settled(try await accept(arguments, upload, who: who, origin: origin), call)
+        case "job.undo":
+            return try await settled(try await outbox.undo(arguments["id"]?.int, who: who, origin: origin), call)
+        case let question where Self.questions.contains(question):
+            var rest = arguments.map ?? [:]
+            let reach = try reach(rest.removeValue(forKey: "box")?.string)
+            rest["patience"] = nil
+            return try await reach.connection(within: Self.patience).call(question, .map(rest))
+        default: return try await answer(call.procedure, arguments, who: who, origin: origin)
+        }
+    }
+
+    /// What the ledger alone answers; nil where it does not.
+    func answer(_ procedure: String, _ arguments: Value, who: String, origin: String) async throws -> Value? {
+        switch procedure {
         case "jobs":
             var filter = JobFilter(limit: Int(max(1, min(arguments["limit"]?.int ?? 100, Self.mostJobs))))
             filter.box = arguments["box"]?.string
@@ -46,32 +72,24 @@ struct JobDesk: Sendable {
             return try await audit.noting("job.cancel", who: who, from: origin, target: "job \(id)") {
                 try await outbox.cancel(id, by: who).value
             }
-        case "job.undo":
-            let job = try await outbox.undo(arguments["id"]?.int, who: who, origin: origin)
-            return try await settled(job, call, reach(job.box))
-        case let question where Self.questions.contains(question):
-            var rest = arguments.map ?? [:]
-            let reach = try reach(rest.removeValue(forKey: "box")?.string)
-            rest["patience"] = nil
-            return try await reach.connection(within: Self.patience).call(question, .map(rest))
         default: return nil
         }
     }
 
-    private func submit(_ call: IncomingCall, who: String, origin: String) async throws -> Value {
-        let asked = call.arguments
+    /// Keeps what the arguments of `submit` ask for; with `upload` as its .torrent file.
+    func accept(_ asked: Value, _ upload: [UInt8]?, who: String, origin: String) async throws -> Job {
         let reach = try reach(asked["box"]?.string)
         guard let verb = asked["verb"]?.string, Self.verbs.contains(verb) else {
             throw Problem(.badRequest, "`verb` is none that the outbox takes.")
         }
         var arguments = asked["arguments"]?.map ?? [:]
-        if asked["upload"]?.bool == true { arguments["metainfo"] = .bytes(try await Self.upload(call)) }
+        if let upload { arguments["metainfo"] = .bytes(upload) }
         let named = asked["targets"]?.array ?? []
         let targets = named.compactMap { $0.string.flatMap(InfoHash.init) }
         guard targets.count == named.count else { throw Problem(.badRequest, "`targets` are info hashes.") }
         // Fails now where the link is down, before anything is kept.
         if asked["queue"]?.bool == false { _ = try await reach.connection(within: .zero) }
-        let job = try await outbox.submit(
+        return try await outbox.submit(
             JobRequest(
                 box: reach.name,
                 verb: verb,
@@ -84,11 +102,11 @@ struct JobDesk: Sendable {
                 expiry: asked["expiry"]?.int.map { .seconds($0) }
             )
         )
-        return try await settled(job, call, reach)
     }
 
     /// The job's end where the caller waits for it. Whoever gives up only stops waiting; the job goes on.
-    private func settled(_ job: Job, _ call: IncomingCall, _ reach: any AgentReach) async throws -> Value {
+    private func settled(_ job: Job, _ call: IncomingCall) async throws -> Value {
+        let reach = try reach(job.box)
         try await call.emit(job.summary)
         guard call.arguments["wait"]?.bool == true else { return job.value }
         let ended = try await outbox.ended(job.id)

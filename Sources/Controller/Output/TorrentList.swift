@@ -9,6 +9,15 @@ struct TorrentListing: Sendable {
     var daemon: DaemonStatus?
     var link: Value?
 
+    /// Nil until the mirror's first snapshot is whole.
+    init?(box: String, _ mirror: Mirror, link: Value?) {
+        guard let position = mirror.agentPosition else { return nil }
+        self.box = box
+        table = TorrentTable(position: position, torrents: mirror.table.torrents)
+        daemon = mirror.daemon
+        self.link = link
+    }
+
     /// Newest last, then by hash: the order in which they were added.
     var sorted: [Torrent] {
         table.torrents.values.sorted {

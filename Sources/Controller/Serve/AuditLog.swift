@@ -76,6 +76,11 @@ final class AuditLog: Service {
         bell = (stream, ring)
     }
 
+    /// How a program for `exec` is named: of its arguments only how many, as they may be secrets.
+    static func program(_ words: [String], on box: String) -> String {
+        "\(box), \(words.first ?? "nothing"), \(max(0, words.count - 1)) arguments"
+    }
+
     /// Takes an entry and returns at once; in the table it stands a moment later.
     func note(_ action: String, who: String?, from origin: String, target: String = "", outcome: String = "ok") {
         let entry = AuditEntry(
@@ -162,6 +167,9 @@ final class AuditLog: Service {
         state.withLock { $0.takeCounted(at: Int64(Date.now.timeIntervalSince1970 * 1000)) }
         _ = await write()
     }
+
+    /// Writes what waits; for whoever does not run it.
+    func flush() async { _ = await write() }
 
     private func write() async -> Int {
         let entries = state.withLock { state in

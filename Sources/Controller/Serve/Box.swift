@@ -96,11 +96,14 @@ struct Box: Service {
 extension Box: AgentReach {
     var name: String { mirror.name }
 
-    var torrents: [InfoHash: Torrent] { mirror.view.table.torrents }
+    func known(_ hashes: [InfoHash]) -> [Torrent] {
+        let torrents = mirror.view.table.torrents
+        return hashes.compactMap { torrents[$0] }
+    }
 
     func wait(within patience: Duration, until isSo: @escaping @Sendable ([InfoHash: Torrent]) -> Bool) async {
         try? await within(patience, orThrow: Problem(.timedOut, "The torrents have not become so in time.")) {
-            for await _ in mirror.changes() where isSo(torrents) { return }
+            for await _ in mirror.changes() where isSo(mirror.view.table.torrents) { return }
         }
     }
 

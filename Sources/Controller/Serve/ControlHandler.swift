@@ -113,8 +113,8 @@ struct ControlHandler: CallHandler {
     /// Of the program's arguments their number is kept: they may be secrets, or links with somebody's passkey.
     private func execute(_ call: IncomingCall) async throws -> Value {
         let box = try box(call)
-        let words = call.arguments["argv"]?.array ?? []
-        let target = "\(box.mirror.name), \(words.first?.string ?? "nothing"), \(max(0, words.count - 1)) arguments"
+        let words = (call.arguments["argv"]?.array ?? []).map { $0.string ?? "" }
+        let target = AuditLog.program(words, on: box.mirror.name)
         audit.note("exec", who: caller.name, from: Self.origin, target: target)
         do {
             return try await relay(call, to: box)

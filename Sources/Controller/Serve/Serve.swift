@@ -22,8 +22,8 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     let webLoops = MultiThreadedEventLoopGroup(numberOfThreads: max(1, System.coreCount / 2))
 
     try StateDirectory.prepare(configuration.stateDirectory)
-    let lock = try StateLock(path: configuration.stateDirectory + "/farseed.lock")
-    let ledger = try await Ledger.open(LedgerConfiguration(path: configuration.stateDirectory + "/farseed.db"))
+    let lock = try await StateHold.toServe(configuration)
+    let ledger = try await Ledger.open(LedgerConfiguration(path: StateDirectory.database(configuration)))
     let started = Int64(Date.now.timeIntervalSince1970 * 1000)
     let epoch = try await ledger.nextEpoch(now: started)
 
@@ -58,8 +58,8 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     }
     let mirrors = boxes.map(\.mirror)
     publisher.offer(mirrors)
-    let queue = StoreQueue(ledger)
-    let outbox = Outbox(queue: queue, executor: AgentExecutor(boxes: boxes, queue: queue), logger: logger)
+    let desk = JobDesk(ledger, boxes: boxes, audit: audit, logger: logger)
+    let outbox = desk.outbox
     let jobs = JobNews(outbox: outbox, realm: realm, audit: audit)
     try await jobs.offer(mirrors.map(\.name))
     DetailDesk(boxes: boxes).offer(to: realm)
@@ -77,7 +77,6 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
     } catch let error as WebError {
         throw error.problem
     }
-    let desk = JobDesk(outbox: outbox, boxes: boxes, audit: audit)
     let control = try await ControlServer(
         path: configuration.controlSocket,
         members: configuration.control.group,

@@ -22,6 +22,21 @@ enum StateDirectory {
         }
     }
 
+    /// Likewise for a command that works without a daemon, whose jobs are those of the directory's owner alone.
+    static func prepareOwn(_ path: String) throws {
+        if let mode = FileMode(path), mode.owner != geteuid() {
+            throw Problem(
+                .notPermitted,
+                "No daemon runs, and the jobs in \(visible(path)) are those of user \(mode.owner). Start `farseed serve` "
+                    + "there, or run this as that user."
+            )
+        }
+        try prepare(path)
+    }
+
+    static func database(_ configuration: Configuration) -> String { configuration.stateDirectory + "/farseed.db" }
+    static func lock(_ configuration: Configuration) -> String { configuration.stateDirectory + "/farseed.lock" }
+
     /// Makes a directory and those above it that are missing, for the owner alone; false where that fails, `errno` says
     /// why. Foundation would ask for the name of each one's owner, perhaps from a directory server and past Tor.
     static func make(_ path: String) -> Bool {

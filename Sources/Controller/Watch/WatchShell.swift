@@ -94,7 +94,7 @@ struct WatchShell: Sendable {
         do {
             switch try await backend.change(change, Patience()) {
             case .done: return told
-            case .pending(let job): return ChangeOptions.pending(job)
+            case .pending(_, let told): return told
             }
         } catch {
             return visible(Failure.problem(error)?.message ?? "It failed.")

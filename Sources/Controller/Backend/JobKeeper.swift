@@ -1,0 +1,58 @@
+/// Who keeps the jobs that a command asks about: the daemon, or the command itself where none runs.
+import Calls
+import Notation
+import Seedbox
+
+enum JobKeeper: Sendable {
+    case daemon(CallConnection)
+    case own(OwnOutbox)
+
+    /// `sends`: a job may have to be carried out, so without a daemon the way to the seedbox must be configured whole.
+    static func with<Success: Sendable>(
+        _ options: BoxOptions,
+        sends: Bool = false,
+        _ body: @Sendable (JobKeeper) async throws -> Success
+    ) async throws -> Success {
+        let configuration = try options.load(acceptMissingFiles: true)
+        if let connection = try await ControlSocket.connect(configuration.controlSocket) {
+            return try await Backend.greeting(connection) { try await body(.daemon(connection)) }
+        }
+        let complete = sends ? try options.load() : configuration
+        let boxes = complete.boxes.map { OwnReach($0, of: complete, logger: options.logger) }
+        let outbox = OwnOutbox(complete, boxes: boxes, logger: options.logger)
+        let result: Result<Success, any Error>
+        do {
+            result = .success(try await body(.own(outbox)))
+        } catch {
+            result = .failure(error)
+        }
+        await outbox.end()
+        for box in boxes { await box.end() }
+        return try result.get()
+    }
+
+    /// `jobs`, `job` or `job.cancel`.
+    func ask(_ procedure: String, _ arguments: Value) async throws -> Value {
+        switch self {
+        case .daemon(let connection): try await connection.call(procedure, arguments)
+        case .own(let outbox): try await outbox.answer(procedure, arguments)
+        }
+    }
+
+    /// Takes a job back, the newest where `id` is nil.
+    func undo(_ id: Int64?) async throws -> ChangeOutcome {
+        switch self {
+        case .daemon(let connection): try await Self.undo(id, connection)
+        case .own(let outbox):
+            try await outbox.undo(id) { daemon in
+                try await Backend.greeting(daemon) { try await Self.undo(id, daemon) }
+            }
+        }
+    }
+
+    private static func undo(_ id: Int64?, _ daemon: CallConnection) async throws -> ChangeOutcome {
+        var arguments: [String: Value] = ["wait": true]
+        if let id { arguments["id"] = .int(id) }
+        return try await Backend.settled(try await daemon.open("job.undo", .map(arguments)))
+    }
+}

@@ -233,7 +233,12 @@ def test_what_a_torrent_is_told_is_read_back_and_taken_back(served, lab, spare):
     assert served.run("verify", hash, "--wait", "stopped", "--timeout", "30").returncode == 0
     assert served.run("start", hash, "--now", "--wait", "done", "--timeout", "50").returncode == 0
     assert torrent(lab, hash, "percentDone")["percentDone"] == 1
-    assert served.run("reannounce", hash).returncode == 0
+    # What is complete and stopped seeds again; what seeds is waited for no more.
+    assert served.run("stop", hash, "--wait", "stopped", "--timeout", "30").returncode == 0
+    for line in (["start", hash, "--now"], ["reannounce", hash]):
+        assert served.run(*line, "--wait", "seeding", "--timeout", "30").returncode == 0
+        assert torrent(lab, hash, "status")["status"] == 6
+    assert failure(served, "stop", hash, "--wait", "seeding", "--timeout", "2") == CODES["timed-out"]
     assert served.run("remove", hash, "--delete-data", "--yes").returncode == 0
     removal = max(states(served))
     assert failure(served, "undo", str(removal)) == CODES["refused"], "deleted data do not come back"

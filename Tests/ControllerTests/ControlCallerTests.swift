@@ -38,7 +38,7 @@ import Testing
     }
 
     @Test(arguments: [
-        (AccountRole.viewer, ["status", "torrents", "watch", "jobs", "torrent.get", "session.stats"]),
+        (AccountRole.viewer, ["status", "torrents", "watch", "jobs", "jobs.watch", "torrent.get", "session.stats"]),
         (.operator, ["submit", "job", "job.cancel", "job.undo"]),
         (.owner, ["exec", "user.changed", "page", "what there may be one day"]),
     ])

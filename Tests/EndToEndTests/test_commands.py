@@ -1,5 +1,6 @@
 """Every command against the real parts: what it shows, what it does, how it ends, what waits while the link is down."""
 
+import contextlib
 import json
 import pathlib
 import re
@@ -346,6 +347,33 @@ def test_a_job_that_waits_can_be_cancelled_and_can_expire(served, lab, spare):
     assert served.run("set", hash, "--label", "later").returncode == 0
     assert torrent(lab, hash, "status")["status"] == 0
     assert states(served)[cancelled] == "cancelled" and states(served)[expiring] == "expired"
+
+
+def test_jobs_are_watched_as_they_change(served, lab, spare):
+    file, hash = spare
+    assert served.run("add", str(file), "--paused").returncode == 0
+    with contextlib.ExitStack() as after:
+        lab.stop_sshd()
+        try:
+            wait_for("the link to be down", lambda: link_state(served) != "live")
+            kept = answer(served, "set", hash, "--label", "seen", "--no-wait")["job"]["id"]
+            watching = []
+            for notation in ([], ["--json"]):
+                watching.append(after.enter_context(subprocess.Popen(
+                    [FARSEED, "jobs", "--watch", *notation], env=served.environment, text=True, stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE)))
+                after.callback(watching[-1].kill)
+            # What is open comes first, and then each change.
+            lines, rows = (watch.stdout for watch in watching)
+            first = json.loads(rows.readline())
+            assert (first["id"], first["verb"], first["ended"]) == (kept, "torrent.set", False), first
+            assert lines.readline().startswith(f"{kept} ")
+        finally:
+            lab.start_sshd()
+        # The newest of each is told: what is over at once may have left out a state.
+        end = next(row for row in map(json.loads, rows) if row["ended"])
+        assert (end["id"], end["state"]) == (kept, "done"), end
+        assert next(line for line in lines if " done " in line) == f"{kept} done vps torrent.set owner\n"
 
 
 @pytest.mark.parametrize("kill", ["kill_sshd_connection", "kill_agent"])

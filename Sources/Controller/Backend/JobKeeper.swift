@@ -39,6 +39,19 @@ enum JobKeeper: Sendable {
         }
     }
 
+    /// Hands each job over that has not ended, and then each that changes; until the daemon ends, or `body` returns false.
+    func watch(_ arguments: Value, _ body: (Value) async throws -> Bool) async throws {
+        guard case .daemon(let connection) = self else {
+            throw Problem(.controllerAbsent, "No daemon runs, so nothing changes. Start it with `farseed serve`.")
+        }
+        let call = try await connection.open("jobs.watch", arguments)
+        for await input in call.events {
+            guard case .event(let job) = input else { continue }
+            guard try await body(job) else { return call.cancel() }
+        }
+        _ = try await call.result()
+    }
+
     /// Takes a job back, the newest where `id` is nil.
     func undo(_ id: Int64?) async throws -> ChangeOutcome {
         switch self {

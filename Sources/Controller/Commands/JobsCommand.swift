@@ -1,6 +1,7 @@
 /// `farseed jobs` and `farseed undo`: the commands that are kept, and taking one back.
 import ArgumentParser
 import Foundation
+import NIOCore
 import Notation
 import Seedbox
 
@@ -13,13 +14,20 @@ struct JobsCommand: AsyncParsableCommand {
     )
 
     struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(commandName: "list", abstract: "List jobs, the newest first.")
+        static let configuration = CommandConfiguration(
+            commandName: "list",
+            abstract: "List jobs, the newest first; or watch them.",
+            discussion: "--watch prints a line for each job that has not ended, and then for each change, until Ctrl-C."
+        )
 
         @OptionGroup var options: BoxOptions
         @OptionGroup var output: OutputOptions
 
         @Flag(name: .long, help: "Only those that have not ended.")
         var open = false
+
+        @Flag(name: .long, help: "Go on with a line for each change, the oldest first.")
+        var watch = false
 
         @Option(name: .long, help: "How many at most.")
         var limit = 50
@@ -28,6 +36,7 @@ struct JobsCommand: AsyncParsableCommand {
             try await JobKeeper.with(options) { keeper in
                 var arguments: [String: Value] = ["limit": .int(Int64(limit))]
                 if let box = options.box { arguments["box"] = .string(box) }
+                if watch { return try await follow(keeper, .map(arguments)) }
                 if open { arguments["open"] = true }
                 let reply = try await keeper.ask("jobs", .map(arguments))
                 let jobs = reply["jobs"]?.array ?? []
@@ -37,6 +46,16 @@ struct JobsCommand: AsyncParsableCommand {
                     let now = Int64(Date.now.timeIntervalSince1970 * 1000)
                     OutputFile.standard.print(JobText.lines(jobs, now: now, on: .of(STDOUT_FILENO)))
                 }
+            }
+        }
+
+        private func follow(_ keeper: JobKeeper, _ arguments: Value) async throws {
+            let terminal = Terminal.of(STDOUT_FILENO)
+            try await keeper.watch(arguments) { job in
+                let line = try output.notation?.text(job) ?? JobText.line(job, on: terminal)
+                // YAML's lines are documents of their own.
+                let text = output.notation == .yaml ? "---\n" + line : line
+                return await OutputFile.standard.write(ByteBuffer(string: text + "\n"))
             }
         }
     }

@@ -48,6 +48,7 @@ struct JobDesk: Sendable {
             return try await settled(try await accept(arguments, upload, who: who, origin: origin), call)
         case "job.undo":
             return try await settled(try await outbox.undo(arguments["id"]?.int, who: who, origin: origin), call)
+        case "jobs.watch": return try await watch(call)
         case let question where Self.questions.contains(question):
             var rest = arguments.map ?? [:]
             let reach = try reach(rest.removeValue(forKey: "box")?.string)
@@ -55,6 +56,24 @@ struct JobDesk: Sendable {
             return try await reach.connection(within: Self.patience).call(question, .map(rest))
         default: return try await answer(call.procedure, arguments, who: who, origin: origin)
         }
+    }
+
+    /// The jobs that have not ended, the oldest first, and then each that changes; a slow reader gets the newest of each.
+    private func watch(_ call: IncomingCall) async throws -> Value {
+        let box = call.arguments["box"]?.string
+        // Before the look, so that no change between the two is missed.
+        let changes = outbox.changes()
+        var open = JobFilter(limit: Int(Self.mostJobs))
+        open.box = box
+        open.states = Set(JobState.Name.allCases.filter { !$0.isEnd })
+        for job in try await outbox.jobs(open).reversed() { try await call.emit(job.summary) }
+        for await jobs in changes {
+            for job in jobs where box == nil || job.box == box {
+                try await call.ready()
+                try await call.emit(job.summary)
+            }
+        }
+        throw CancellationError()
     }
 
     /// What the ledger alone answers; nil where it does not.

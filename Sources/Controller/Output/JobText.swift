@@ -24,6 +24,17 @@ enum JobText {
         return table.lines(on: terminal)
     }
 
+    /// One change of one job, as `farseed jobs --watch` tells it.
+    static func line(_ job: Value, on terminal: Terminal) -> String {
+        let state = text(job["state"])
+        let reason = visible(job["problem"]?["message"]?.string ?? "", atMost: 300)
+        let words = [
+            Tint.faint.paint(job["id"]?.int.map(String.init) ?? "?", terminal.colours),
+            tint(state)?.paint(state, terminal.colours) ?? state, text(job["box"]), text(job["verb"]), text(job["who"]),
+        ]
+        return words.joined(separator: " ") + (reason.isEmpty ? "" : ": \(reason)")
+    }
+
     private static func text(_ value: Value?) -> String { visible(value?.string ?? "", atMost: 40) }
 
     private static func tint(_ state: String) -> Tint? {

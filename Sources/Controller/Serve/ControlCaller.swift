@@ -58,7 +58,7 @@ struct ControlCaller: Sendable, Hashable {
     private static func role(for procedure: String) -> AccountRole {
         if JobDesk.questions.contains(procedure) { return .viewer }
         return switch procedure {
-        case "status", "torrents", "watch", "jobs": .viewer
+        case "status", "torrents", "watch", "jobs", "jobs.watch": .viewer
         // A job's arguments may be a magnet link with somebody's passkey.
         case "submit", "job", "job.cancel", "job.undo": .operator
         default: .owner

@@ -15,12 +15,19 @@ import pytest
 
 from conftest import DEADLINE, FARSEED, link_state, wait_for
 
-#: How often something is killed.
+#: How often something is killed: in each round the agent and the controller, each at a moment of its own.
 KILLS = int(os.environ.get("FARSEED_KILLS", "100"))
+ROUNDS = KILLS // 2
+#: Torrents that may be removed, an even number. They come first in the queue, so that each of them leads all others up.
+REMOVED = 2 * (ROUNDS // 10 + 1)
 #: The moments of the kills are drawn from this seed, so a failure can be had again.
 SEED = int(os.environ.get("FARSEED_KILLS_SEED", "7"))
 #: The latest moment of a kill after a round's commands have begun, in seconds: most of them last shorter.
 LATEST = 0.6
+#: Commands that may be open when the next round begins: what one kill has hit meets the next as well.
+MOST_OPEN = 8
+#: As a script does that wants it done.
+GIVEN_AGAIN_AFTER = 0.2
 
 
 def metainfo(number):
@@ -32,51 +39,71 @@ def metainfo(number):
 
 @dataclasses.dataclass
 class Command:
-    """A command under a key of its own: given again until the controller has said that it is on disk."""
+    """A command under a key of its own: given again until it has been told that it is on disk."""
 
     home: object
-    key: str
     arguments: tuple
-    #: Its job's number; none where it met no controller and went to the agent by itself, which is done when it ends.
+    key: str | None
+    #: Its job's number, once that is told.
     job: int | None = None
     given: int = 0
     process: subprocess.Popen = None
+    again: float = 0
 
     def give(self):
         self.given += 1
+        options = ("--no-wait", "--key", self.key) if self.key else ()
         self.process = subprocess.Popen(
-            [FARSEED, *self.arguments, "--no-wait", "--json", "--key", self.key], env=self.home.environment,
+            [FARSEED, *self.arguments, *options, "--json"], env=self.home.environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
 
     def accepted(self):
-        """Waits for the answer: whether the controller has it on disk, or it was carried out without one."""
-        output, errors = self.process.communicate(timeout=DEADLINE)
-        self.errors = f"{self.arguments} ended with {self.process.returncode}: {errors}"
-        if self.process.returncode != 0:
+        """Whether it has ended and was accepted; where it failed it is given again after a moment."""
+        if self.process is None:
+            if time.monotonic() >= self.again:
+                self.give()
             return False
-        told = json.loads(output)
-        self.job = told["job"]["id"] if "job" in told else None
-        assert self.job or told["state"] == "done", told
-        return True
+        if self.process.poll() is None:
+            return False
+        output, errors = self.process.communicate()
+        code = self.process.returncode
+        self.errors = f"{self.arguments} ended with {code}: {errors}"
+        if code == 0:
+            told = json.loads(output)
+            self.job = (told.get("job") or told)["id"]
+            return True
+        # Taking back has no key: what was accepted unheard says so.
+        if self.arguments[0] == "undo" and "was undone already, by job" in errors:
+            self.job = int(errors.rsplit("job ", 1)[1].rstrip(".\n"))
+            return True
+        assert "cannot be undone" not in errors, self.errors
+        self.process, self.again = None, time.monotonic() + GIVEN_AGAIN_AFTER
+        return False
 
 
 @pytest.fixture
 def ballast(lab):
-    """As many torrents as there will be rounds, by turns stopped and started; what the test adds goes as well."""
+    """Torrents by turns stopped and started: those to be removed, and two for each round. What the test adds goes as well."""
     hashes = []
     known = set(lab.box.torrents())
-    for number in range(KILLS):
+    for number in range(REMOVED + 2 * ROUNDS):
         data, hash = metainfo(number)
         lab.box.rpc("torrent-add", {"metainfo": base64.b64encode(data).decode(), "paused": number % 2 == 0})
         hashes.append(hash)
+    before = lab.box.rpc("session-get")["alt-speed-down"]
     yield hashes
+    lab.box.rpc("session-set", {"alt-speed-down": before})
     lab.box.rpc("torrent-remove", {"ids": [hash for hash in lab.box.torrents() if hash not in known]})
 
 
-def kill_controller(home):
-    home.stop(signal.SIGKILL)
-    home.start()
+def settle(commands, at_most, what):
+    """The commands that are still open, once they are no more than that."""
+    end = time.monotonic() + DEADLINE
+    while len(commands := [command for command in commands if not command.accepted()]) > at_most:
+        assert time.monotonic() < end, (what, [command.errors for command in commands])
+        time.sleep(0.01)
+    return commands
 
 
 def test_no_command_is_lost_or_doubled(served, lab, ballast, tmp_path):
@@ -87,10 +114,23 @@ def test_no_command_is_lost_or_doubled(served, lab, ballast, tmp_path):
     lab.box.rpc("torrent-add", {"metainfo": base64.b64encode(data).decode(), "paused": True})
     wait_for("the torrents at home", lambda: {climber, *ballast} <= served.torrents().keys())
     place = lab.box.torrents("queuePosition")[climber]["queuePosition"]
-    assert place >= KILLS
+    assert place >= ROUNDS
+    elsewhere = f"{lab.box_downloads}/kills"
 
-    commands, added, killed = [], {}, {"agent": 0, "controller": 0}
-    for number, still in enumerate(ballast):
+    commands, open_commands, labelled, added, undone = [], [], [], {}, {}
+    removed, moved, renamed, killed = [], [], {}, {"agent": 0, "controller": 0}
+
+    def kill_agent():
+        # Where the last kill is not over yet there is no agent: then the next one.
+        wait_for("an agent to kill", lab.kill_agent, pause=0.02)
+        killed["agent"] += 1
+
+    def kill_controller():
+        served.stop(signal.SIGKILL)
+        killed["controller"] += 1
+        served.start()
+
+    for number, (still, other) in enumerate(zip(ballast[REMOVED::2], ballast[REMOVED + 1::2], strict=True)):
         data, hash = metainfo(1_000 + number)
         added[hash] = tmp_path / f"{number}.torrent"
         added[hash].write_bytes(data)
@@ -98,29 +138,39 @@ def test_no_command_is_lost_or_doubled(served, lab, ballast, tmp_path):
             ("add", str(added[hash]), "--paused", "--label", f"added-{number}"),
             ("set", still, "--label", f"label-{number}"),
             ("queue", "up", climber),
-            ("start" if number % 2 == 0 else "stop", still),
+            ("start", still) if number % 2 == 0 else ("stop", other),
         ]
+        match number % 5:
+            case 0:
+                removed.append(ballast[number // 5])
+                lines.append(("remove", removed[-1]))
+            case 1:
+                lines.append(("move", other, "--to", elsewhere))
+                moved.append(other)
+            case 2:
+                lines.append(("rename", other, f"renamed-{number}"))
+                renamed[other] = f"renamed-{number}"
+            case 3:
+                lines.append(("session", "set", f"alt_speed_down={1000 * (number + 1)}"))
         chance.shuffle(lines)
-        open_commands = [Command(served, secrets.token_hex(16), line) for line in lines]
-        commands += open_commands
-        victim = chance.choice(sorted(killed))
-        moment = time.monotonic() + chance.uniform(0, LATEST)
-        for command in open_commands:
+        new = [Command(served, line, secrets.token_hex(16)) for line in lines]
+        if number % 5 == 4 and labelled:
+            # The labels of an earlier round, whose job has a number by now; its undoing is a job like others.
+            target = labelled.pop(0)
+            if target.job:
+                undone[target.arguments[1]] = target
+                new.append(Command(served, ("undo", str(target.job)), None))
+        labelled += [command for command in new if command.arguments[0] == "set"]
+        commands += new
+        kills = [(chance.uniform(0, LATEST), kill) for kill in (kill_agent, kill_controller)]
+        moment = time.monotonic()
+        for command in new:
             command.give()
-        time.sleep(max(0.0, moment - time.monotonic()))
-        if victim == "controller":
-            kill_controller(served)
-        else:
-            # Where the last kill is not over yet there is no agent: then the next one.
-            wait_for("an agent to kill", lab.kill_agent, pause=0.02)
-        killed[victim] += 1
-        end = time.monotonic() + DEADLINE
-        while open_commands := [command for command in open_commands if not command.accepted()]:
-            assert time.monotonic() < end, (number, victim, [command.errors for command in open_commands])
-            # As a script does that wants it done.
-            time.sleep(0.2)
-            for command in open_commands:
-                command.give()
+        for after, kill in sorted(kills, key=lambda pair: pair[0]):
+            time.sleep(max(0.0, moment + after - time.monotonic()))
+            kill()
+        open_commands = settle(open_commands + new, MOST_OPEN, number)
+    settle(open_commands, 0, "the end")
 
     def jobs(*options):
         told = served.run("jobs", "--json", "--limit", str(2 * len(commands)), *options).stdout
@@ -130,17 +180,25 @@ def test_no_command_is_lost_or_doubled(served, lab, ballast, tmp_path):
     wait_for("all jobs to have ended", lambda: not jobs("--open"), 90)
     ended = jobs()
     print(f"{killed}, {len(commands)} commands, {sum(c.given - 1 for c in commands)} given again,",
-          f"{sum(c.job is None for c in commands)} without a controller,",
+          f"{sum('command line' in job['from'] for job in ended.values())} kept without a controller,",
           f"{sum(job['attempts'] - 1 for job in ended.values())} attempts beyond the first,",
           f"{time.monotonic() - begun:.0f} s")
+    assert sum(killed.values()) == KILLS
     assert [job for job in ended.values() if job["state"] != "done"] == []
-    keys = [job["key"] for job in ended.values()]
-    assert len(keys) == len(set(keys)) and set(keys) <= {command.key for command in commands}
-    assert {command.job for command in commands if command.job} <= ended.keys(), "a job was lost"
+    assert {command.job for command in commands} == ended.keys() and len(ended) == len(commands), "lost or doubled"
+    assert {job["key"] for job in ended.values() if "undoes" not in job} == {c.key for c in commands if c.key}
 
-    rows = lab.box.torrents("labels", "queuePosition", "status")
+    rows = lab.box.torrents("labels", "queuePosition", "status", "downloadDir", "name")
     assert {hash: rows[hash]["labels"] for hash in added} == {
         hash: [f"added-{number}"] for number, hash in enumerate(added)}
-    assert [rows[hash]["labels"] for hash in ballast] == [[f"label-{number}"] for number in range(KILLS)]
-    assert place - rows[climber]["queuePosition"] == KILLS, "a step up was lost or done twice"
-    assert [rows[hash]["status"] != 0 for hash in ballast] == [number % 2 == 0 for number in range(KILLS)]
+    labels = {c.arguments[1]: [] if c.arguments[1] in undone else [c.arguments[3]]
+              for c in commands if c.arguments[0] == "set"}
+    assert {hash: rows[hash]["labels"] for hash in labels} == labels and len(undone) >= ROUNDS // 10
+    assert place - rows[climber]["queuePosition"] == ROUNDS + len(removed), "a step up was lost or done twice"
+    assert not rows.keys() & set(removed) and set(ballast) - set(removed) <= rows.keys()
+    assert {rows[hash]["downloadDir"] for hash in moved} == {elsewhere}
+    assert {hash: rows[hash]["name"] for hash in renamed} == renamed
+    assert all((rows[c.arguments[1]]["status"] != 0) == (c.arguments[0] == "start")
+               for c in commands if c.arguments[0] in ("start", "stop"))
+    last = max((c for c in commands if c.arguments[:2] == ("session", "set")), key=lambda command: command.job)
+    assert lab.box.rpc("session-get")["alt-speed-down"] * 1000 == int(last.arguments[2].split("=")[1])

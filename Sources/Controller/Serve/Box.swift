@@ -14,6 +14,8 @@ struct Box: Service {
     let realm: Realm
     let logger: Logger
 
+    /// A snapshot follows the greeting within seconds; so long a job is held back for what would undo it.
+    private static let untilKnown = Duration.seconds(20)
     /// Pause before an agent that failed a watch is asked again.
     private static let watchAgainAfter = Duration.seconds(2)
 
@@ -96,8 +98,14 @@ struct Box: Service {
 extension Box: AgentReach {
     var name: String { mirror.name }
 
-    func known(_ hashes: [InfoHash]) -> [Torrent] {
-        let torrents = mirror.view.table.torrents
+    /// Right after the start the first snapshot is still under way.
+    func known(_ hashes: [InfoHash]) async throws -> [Torrent] {
+        let torrents: [InfoHash: Torrent]
+        do {
+            torrents = try await known(within: Self.untilKnown).table.torrents
+        } catch let problem as Problem where problem.code == .timedOut {
+            return []
+        }
         return hashes.compactMap { torrents[$0] }
     }
 

@@ -115,6 +115,18 @@ def test_what_the_dead_link_kept_is_carried_out_by_the_next_command(lab, home, s
         == row(lab, spare, "labels", "queuePosition")
 
 
+def test_commands_at_the_same_time_each_do_their_own_once(lab, home, spare):
+    """Steps up the queue, because each counts; one command may carry out another's job, which is then not sent again."""
+    place = row(lab, spare, "queuePosition")["queuePosition"]
+    steps = [subprocess.Popen([FARSEED, "queue", "up", spare], env=home.environment, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    for step in steps:
+        errors = step.communicate(timeout=ATTEMPT)[1]
+        assert step.returncode == 0, errors
+    assert [job["state"] for job in jobs(home)] == ["done"] * 4
+    assert place - row(lab, spare, "queuePosition")["queuePosition"] == 4
+
+
 def test_a_command_that_is_killed_amid_is_carried_out_once(lab, home, spare):
     place = row(lab, spare, "queuePosition")["queuePosition"]
     lab.freeze_transmission()

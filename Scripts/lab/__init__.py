@@ -50,8 +50,8 @@ class Box:
 class Lab:
     """Starts the lab on entering and removes it on leaving; its attributes are the names in `start`'s reply.
 
-    socks_unix, socks_any_unix (without OnionTrafficOnly, for vps.test), socks_tcp, control_unix, client_torrc,
-    client_auth_secret, onions, onion, and with `vps`: user, home, host_key_line, key_path, read_key_path,
+    socks_unix, socks_any_unix (without OnionTrafficOnly, for vps.test), socks_tcp, control_unix, control_password,
+    client_torrc, client_auth_secret, onions, onion, and with `vps`: user, home, host_key_line, key_path, read_key_path,
     admin_key_path, agent_conf, hashes, box_downloads, rpc_url.
     """
 

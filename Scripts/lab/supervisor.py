@@ -70,8 +70,9 @@ class Laboratory:
             }
         return facts | {
             "socks_unix": str(self._net.socks_unix), "socks_any_unix": str(self._net.socks_any_unix),
-            "control_unix": str(self._net.control_unix), "client_torrc": str(self._net.client_torrc),
-            "client_auth_secret": str(self._net.secret_file), "onions": self._net.addresses,
+            "control_unix": str(self._net.control_unix), "control_password": self._net.control_password,
+            "client_torrc": str(self._net.client_torrc), "client_auth_secret": str(self._net.secret_file),
+            "onions": self._net.addresses,
         }
 
     def _start_gate(self):

@@ -8,6 +8,7 @@ the exit crosses three: 6 times. 50 ms gives the 0.7 s and 0.3 s that people see
 
 import concurrent.futures
 import re
+import secrets
 import signal
 import sys
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from . import curve25519, socks
 from .processes import LabError, listening, run, until
-from .torrc import AUTHORITY, COMMON, DIST_DELAY, LOCAL, RELAY, VOTE_DELAY, VOTE_INTERVAL
+from .torrc import AUTHORITY, COMMON, DIST_DELAY, GEOIP, LOCAL, RELAY, VOTE_DELAY, VOTE_INTERVAL, hashed
 
 AUTHORITIES = 3
 RELAYS = 3
@@ -61,6 +62,8 @@ class TorNetwork:
         self.control_unix = self.directory / "control"
         self.client_torrc = self.directory / "join.torrc"
         self.secret_file = self.directory / "client-auth"
+        self.geoip = self.directory / "geoip"
+        self.control_password = secrets.token_hex(16)
         self.public_key = ""
 
     # Starting, in phases: each waits for what the next one needs.
@@ -71,6 +74,7 @@ class TorNetwork:
         self.directory.chmod(0o700)
         (self.directory / "resolv.conf").touch()
         (self.directory / "defaults").touch()
+        self.geoip.write_text(GEOIP)
         self.say("making the authorities' keys")
         self._make_client_auth()
         self._make_authorities()
@@ -190,11 +194,13 @@ SocksPort 127.0.0.1:{SOCKS_TCP} KeepAliveIsolateSOCKSAuth ExtendedErrors
 ControlPort unix:{self.control_unix}
 CookieAuthentication 1
 CookieAuthFile {self.directory / 'control-cookie'}
+HashedControlPassword {hashed(self.control_password)}
+GeoIPFile {self.geoip}
 ClientOnionAuthDir {self.directory / 'onion-auth'}
 """, common=False)
         # Another tor, such as the controller's own child, joins the network by including this file.
         gateway = f"Socks5Proxy {self.gateway}\n" if self.gateway else ""
-        self.client_torrc.write_text(COMMON + self.dir_authorities + gateway)
+        self.client_torrc.write_text(f"{COMMON}{self.dir_authorities}{gateway}GeoIPFile {self.geoip}\n")
 
     def wait_client(self):
         """Waits until the client can build circuits."""

@@ -1,5 +1,8 @@
 """The configurations that the tors of the private network have in common."""
 
+import hashlib
+import secrets
+
 #: Seconds from one consensus to the next, and for exchanging votes and signatures before the first one.
 VOTE_INTERVAL, VOTE_DELAY, DIST_DELAY = 300, 2, 2
 
@@ -47,3 +50,14 @@ V3AuthVotingInterval {VOTE_INTERVAL}
 V3AuthVoteDelay 20
 V3AuthDistDelay 20
 """
+
+#: All relays are on loopback, in a country that no real one is.
+GEOIP = f"{0x7F000000},{0x7FFFFFFF},XA\n"
+
+
+def hashed(password):
+    """The password as HashedControlPassword has it: RFC 2440's iterated and salted SHA-1 of 65536 bytes."""
+    salt = secrets.token_bytes(8)
+    block = salt + password.encode()
+    text = (block * (65536 // len(block) + 1))[:65536]
+    return "16:" + (salt + b"\x60" + hashlib.sha1(text, usedforsecurity=False).digest()).hex().upper()

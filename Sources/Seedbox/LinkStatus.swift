@@ -27,11 +27,32 @@ package struct LinkStatus: Sendable, Hashable {
         }
     }
 
+    /// What should be mended although data may flow; the code words are for programs.
+    package struct Warning: Sendable, Hashable {
+        package enum Code: String, Sendable {
+            case torOutdated = "tor-outdated"
+            case clockSkew = "clock-skew"
+            case torControl = "tor-control"
+        }
+
+        package var code: Code
+        /// A sentence for a person: what is wrong and what to do.
+        package var message: String
+
+        package init(_ code: Code, _ message: String) {
+            self.code = code
+            self.message = message
+        }
+
+        package var value: Value { ["code": .string(code.rawValue), "message": .string(message)] }
+    }
+
     /// The state of the link's machine by its own name: `connecting`, `live`, `suspect` and so on.
     package var state: String
     package var hops: [Hop: HopStatus]
     /// Why it is not live.
     package var problem: Problem?
+    package var warnings: [Warning] = []
     /// Smoothed round-trip time.
     package var roundTrip: Duration?
     /// When data last came from the agent, Unix milliseconds; nil before the first.
@@ -70,6 +91,7 @@ package struct LinkStatus: Sendable, Hashable {
             ),
         ]
         if let problem { map["problem"] = problem.value }
+        if !warnings.isEmpty { map["warnings"] = .array(warnings.map(\.value)) }
         if let roundTrip {
             let (seconds, attoseconds) = roundTrip.components
             map["rtt_ms"] = .int(seconds * 1000 + attoseconds / 1_000_000_000_000_000)

@@ -36,17 +36,39 @@ package struct ControlPort: Sendable {
             try await authenticate(&replies, outbound)
             if owns { _ = try await ask("TAKEOWNERSHIP", &replies, outbound) }
             var news = TorNews()
-            let events = try await ask("SETEVENTS STATUS_CLIENT CIRC CIRC_MINOR", &replies, outbound)
+            let events = try await ask(
+                "SETEVENTS STATUS_CLIENT STATUS_GENERAL CIRC CIRC_MINOR STREAM HS_DESC",
+                &replies,
+                outbound
+            )
             guard events.isSuccess else { throw refused(events) }
             let facts = try await ask("GETINFO version status/bootstrap-phase circuit-status", &replies, outbound)
             for line in facts.lines + replies.takeEvents() { news.received(line) }
             told(news)
-            while let reply = try await replies.next() {
+            while true {
                 let before = news
-                for line in reply.lines where reply.isEvent { news.received(line) }
+                if let fingerprint = news.unplaced.first {
+                    news.placed(fingerprint, in: try await country(of: fingerprint, &replies, outbound))
+                    for line in replies.takeEvents() { news.received(line) }
+                } else {
+                    guard let reply = try await replies.next() else { return }
+                    for line in reply.lines where reply.isEvent { news.received(line) }
+                }
                 if news != before { told(news) }
             }
         }
+    }
+
+    /// Where tor's own table says that a relay stands; nil where it has none, or does not know the relay.
+    private func country(
+        of fingerprint: String,
+        _ replies: inout Replies,
+        _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
+    ) async throws -> String? {
+        let entry = try await ask("GETINFO ns/id/\(fingerprint)", &replies, outbound)
+        guard entry.isSuccess, let address = entry.lines.first.flatMap(TorRelay.address) else { return nil }
+        let answer = try await ask("GETINFO ip-to-country/\(address)", &replies, outbound)
+        return answer.isSuccess ? answer.lines.first.flatMap(TorRelay.country) : nil
     }
 
     /// Sends one signal, such as `NEWNYM`, on a connection of its own.
@@ -127,20 +149,21 @@ package struct ControlPort: Sendable {
     }
 
     private func connect() async throws -> NIOAsyncChannel<ByteBuffer, ByteBuffer> {
-        let bootstrap = ClientBootstrap(group: group).connectTimeout(Self.connecting)
-        let wrap: @Sendable (any Channel) -> EventLoopFuture<NIOAsyncChannel<ByteBuffer, ByteBuffer>> = { channel in
-            channel.eventLoop.makeCompletedFuture {
-                try channel.pipeline.syncOperations.addHandler(
-                    ByteToMessageHandler(ControlLineDecoder(), maximumBufferSize: Self.longestLine)
-                )
-                return try NIOAsyncChannel(wrappingChannelSynchronously: channel)
+        do {
+            return try await address.connect(by: group, within: Self.connecting) { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        ByteToMessageHandler(ControlLineDecoder(), maximumBufferSize: Self.longestLine)
+                    )
+                    return try NIOAsyncChannel(wrappingChannelSynchronously: channel)
+                }
             }
-        }
-        switch address {
-        case .tcp(let host, let port):
-            // A literal loopback or local address: nothing is resolved.
-            return try await bootstrap.connect(to: SocketAddress(ipAddress: host, port: port), channelInitializer: wrap)
-        case .unix(let path): return try await bootstrap.connect(unixDomainSocketPath: path, channelInitializer: wrap)
+        } catch {
+            try Task.checkCancellation()
+            throw Problem(
+                .torFailed,
+                "Tor's control port \(address) does not answer. Start tor, or correct `control` in the configuration."
+            )
         }
     }
 }

@@ -20,11 +20,16 @@ package struct DialFailure: Error, Sendable, Hashable {
     /// What leads to an onion service has codes of its own, so the general one comes from the service's end of the circuit:
     /// there tor hides why it cannot connect to what it serves (its `hs_service.c` says MISC and never CONNECTREFUSED).
     ///
-    /// - Parameter isTorReady: false where the control port says that tor has not bootstrapped.
-    init(_ failure: SOCKSFailure, to address: String, isTorReady: Bool) {
+    /// - Parameters:
+    ///   - isTorReady: false where the control port says that tor has not bootstrapped.
+    ///   - reason: the control port's word for why the stream failed, where it tells.
+    init(_ failure: SOCKSFailure, to address: String, isTorReady: Bool, reason: String? = nil) {
         switch failure {
         case .reply(.connectionRefused):
             self.init(failure.problem, failure.remedy, at: .handshake)
+        // A circuit that broke just now is no word of its end.
+        case .reply(.generalFailure) where reason != nil && reason != Self.saidByTheEnd && isTorReady:
+            self.init(SOCKSReply.hostUnreachable.problem, .newCircuit, at: .circuit)
         case .reply(.generalFailure) where address.hasSuffix(".onion") && isTorReady:
             self.init(SOCKSReply.connectionRefused.problem, SOCKSReply.connectionRefused.remedy, at: .handshake)
         // What is wrong with the port itself; a reply comes from a tor that works.
@@ -33,6 +38,8 @@ package struct DialFailure: Error, Sendable, Hashable {
         default: self.init(failure.problem, failure.remedy, at: .circuit)
         }
     }
+
+    private static let saidByTheEnd = "END"
 
     /// Of an error of SSH or of the calls on it.
     init(_ error: any Error, at stage: Dialer.Stage) {

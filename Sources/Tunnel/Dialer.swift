@@ -29,6 +29,8 @@ package struct Dialer: Sendable {
     private let group: any EventLoopGroup
 
     private static let connecting = TimeAmount.seconds(10)
+    /// For the control port to say why a stream failed.
+    private static let explaining = Duration.milliseconds(500)
     /// The command that the gate on the VPS knows.
     private static let command = "farseed-agent serve"
 
@@ -90,39 +92,24 @@ package struct Dialer: Sendable {
         let request = SOCKS5Client.Request(
             host: address,
             port: configuration.port,
-            username: "farseed-\(configuration.box)",
+            username: TorNews.username + configuration.box,
             password: isolation,
             ahead: SSHConfiguration.identification
         )
         let connected = group.any().makePromise(of: Void.self)
         let deadlines = SOCKS5Handler.Deadlines(circuit: .init(configuration.timing.socks))
-        let bootstrap = ClientBootstrap(group: group)
-            .connectTimeout(Self.connecting)
-            .channelOption(.autoRead, value: false)
-            .channelInitializer { channel in
+        let channel: any Channel
+        do {
+            channel = try await tor.socks.connect(by: group, within: Self.connecting, autoRead: false) { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let handler = SOCKS5Handler(request, deadlines: deadlines, connected: connected)
                     try channel.pipeline.syncOperations.addHandler(handler)
+                    return channel
                 }
-            }
-        let channel: any Channel
-        do {
-            switch tor.socks {
-            case .tcp(let host, let port):
-                // A literal address: nothing is resolved here.
-                channel = try await bootstrap.connect(to: SocketAddress(ipAddress: host, port: port)).get()
-            case .unix(let path): channel = try await bootstrap.connect(unixDomainSocketPath: path).get()
             }
         } catch {
             connected.fail(error)
-            throw DialFailure(
-                Problem(
-                    .socksUnreachable,
-                    "Tor's SOCKS port \(tor.socks) does not answer. Start tor, or correct `socks` in the configuration."
-                ),
-                .backOff,
-                at: .socks
-            )
+            throw DialFailure(Tor.unreachable(tor.socks), .backOff, at: .socks)
         }
         reached(.circuit)
         return try await withTaskCancellationHandler {
@@ -133,11 +120,22 @@ package struct Dialer: Sendable {
                 channel.close(promise: nil)
                 try Task.checkCancellation()
                 // An error of the stream itself is an end before its time, too.
-                throw DialFailure(error as? SOCKSFailure ?? .closed, to: address, isTorReady: tor.status.isUsable)
+                let failure = error as? SOCKSFailure ?? .closed
+                let reason = await reason(of: failure, isolation)
+                throw DialFailure(failure, to: address, isTorReady: tor.status.isUsable, reason: reason)
             }
         } onCancel: {
             channel.close(promise: nil)
         }
+    }
+
+    /// What the control port says of a failure for which SOCKS has no word; it comes beside tor's answer.
+    private func reason(of failure: SOCKSFailure, _ isolation: String) async -> String? {
+        guard failure == .reply(.generalFailure), tor.status.news != nil else { return nil }
+        await tor.status(within: Self.explaining) { status in
+            status.news.map { $0.failures[isolation] != nil } ?? true
+        }
+        return tor.status.news?.failures[isolation]
     }
 
     // MARK: SSH

@@ -44,8 +44,8 @@ package final class Link: Service {
         /// The session in use.
         var live: AgentSession? { machine.session.flatMap { sessions[$0.id] } }
 
-        /// Nicknames of the relays on the way of the session in use, else of the newest attempt.
-        var path: [String]? {
+        /// The relays on the way of the session in use, else of the newest attempt.
+        var path: [TorRelay]? {
             guard let id = machine.session?.id ?? isolations.keys.max() else { return nil }
             return isolations[id].flatMap { torStatus.news?.paths[$0] }
         }

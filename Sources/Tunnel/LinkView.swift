@@ -6,8 +6,8 @@ struct LinkView {
     var tor: Tor.Status
     /// The stage that the newest attempt has reached.
     var stage: Dialer.Stage?
-    /// Nicknames of the relays of our circuit, where tor tells.
-    var path: [String]?
+    /// The relays of our circuit, where tor tells.
+    var path: [TorRelay]?
     /// What the agent calls itself.
     var software: String?
     var heardAt: Int64?
@@ -21,10 +21,11 @@ struct LinkView {
             roundTrip: machine.session?.roundTrip,
             dataAt: heardAt
         )
+        status.warnings = warnings
         status[.tor] = torHop
         for (hop, first, last, words) in Self.hops { status[hop] = hopStatus(first, last, words) }
         if status[.circuit].state == .up, let path, !path.isEmpty {
-            status[.circuit].detail = path.map { String($0.prefix(20)) }.joined(separator: " → ")
+            status[.circuit].detail = path.map(\.description).joined(separator: " → ")
         }
         if status[.agent].state == .up { status[.agent].detail = software.map { String($0.prefix(40)) } ?? "" }
         if case .live(_, .warm) = machine.state { status[.ssh].detail = "another session stands by" }
@@ -55,7 +56,7 @@ struct LinkView {
 
     private var problem: Problem? {
         if machine.session != nil { return nil }
-        if case .waitingForTor = machine.state { return tor.problem ?? bootstrapProblem }
+        if case .waitingForTor = machine.state { return tor.problem ?? tor.bootstrapProblem }
         guard isCircuitGone else { return machine.failure?.problem }
         return Problem(
             .connectionLost,
@@ -64,12 +65,9 @@ struct LinkView {
         )
     }
 
-    /// Only what keeps tor from going on is a problem; being on its way is not.
-    private var bootstrapProblem: Problem? {
-        guard let news = tor.news, let warning = news.warning else { return nil }
-        var text = "Tor cannot go on at \(news.bootstrap) %: \(Self.plain(warning))."
-        if let skew = news.clockSkew { text += " This machine's clock is off by \(abs(skew)) s; set it." }
-        return Problem(.torNotReady, text + " Check the network, or whether Tor is blocked here and needs a bridge.")
+    /// Without a session the SOCKS port tells more of a tor than that its control port does not answer.
+    private var warnings: [LinkStatus.Warning] {
+        tor.warnings.filter { $0.code != .torControl || tor.problem?.code != .torFailed || machine.session != nil }
     }
 
     private var torHop: LinkStatus.HopStatus {
@@ -79,17 +77,22 @@ struct LinkView {
         }
         if let news = tor.news {
             if news.bootstrap < 100 {
-                return .init(.waiting, "bootstrapped \(news.bootstrap) %, \(Self.plain(news.phase))")
+                return .init(.waiting, "bootstrapped \(news.bootstrap) %, \(Tor.Status.plain(news.phase))")
             }
-            if machine.session != nil || failedAt != .socks { return .init(.up, news.version ?? "") }
+            if machine.session != nil || failedAt != .socks { return .init(.up, version) }
         }
-        if machine.session != nil { return .init(.up) }
+        if machine.session != nil { return .init(.up, version) }
         if failedAt == .socks {
             let code = machine.failure?.problem.code
             return .init(.down, code == .socksUnreachable ? "does not answer" : Self.words(code))
         }
         if let stage = current, stage > .socks { return .init(.up) }
         return failedAt == nil ? .init(current == nil ? .unknown : .waiting) : .init(.up)
+    }
+
+    private var version: String {
+        guard let version = tor.version else { return "" }
+        return TorVersion.isRecent(version) ? version : "\(version), outdated"
     }
 
     private func hopStatus(_ first: Dialer.Stage, _ last: Dialer.Stage, _ words: String) -> LinkStatus.HopStatus {
@@ -126,10 +129,5 @@ struct LinkView {
 
     private static func words(_ code: Problem.Code?) -> String {
         code.map { $0.rawValue.split(separator: "-").joined(separator: " ") } ?? "down"
-    }
-
-    /// Tor's own words, which may hold what a relay sent.
-    private static func plain(_ text: String) -> String {
-        String(String.UnicodeScalarView(text.unicodeScalars.filter { (0x20..<0x7F).contains($0.value) }.prefix(120)))
     }
 }

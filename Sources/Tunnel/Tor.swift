@@ -2,7 +2,7 @@
 import Calls
 package import Logging
 package import NIOCore
-package import Seedbox
+import Seedbox
 import ServiceLifecycle
 import Synchronization
 
@@ -14,26 +14,10 @@ package final class Tor: Service {
         case own(TorChild)
     }
 
-    /// What is known of tor at this moment.
-    package struct Status: Sendable, Hashable {
-        /// Nil where tor has no control port, or it does not answer: then only trying shows how it is.
-        package var news: TorNews?
-        /// Why tor does not run, or cannot be asked; the links are tried all the same where it was given.
-        package var problem: Problem?
-        /// True while an own tor does not run yet: there is nothing to connect to.
-        package var isStarting = false
-
-        /// False where trying is known to be of no use yet.
-        package var isUsable: Bool { !isStarting && (news.map { $0.bootstrap >= 100 } ?? true) }
-
-        /// True where an own tor has ended or did not start, and waiting is of use only to those who have time.
-        package var hasFailed: Bool { isStarting && problem.map { $0.code != .torNotReady } ?? false }
-    }
-
     /// Where to connect to.
     package let socks: TorAddress
     private let source: Source
-    private let group: any EventLoopGroup
+    let group: any EventLoopGroup
     private let logger: Logger
     private let state: Mutex<State>
 
@@ -41,13 +25,9 @@ package final class Tor: Service {
         var status: Status
         var listeners: [Int: AsyncStream<Status>.Continuation] = [:]
         var lastListener = 0
+        /// The version that the log has a warning of.
+        var versionTold: String?
     }
-
-    /// Pauses before a lost control port or an ended tor is tried again: doubled from the first to the last.
-    private static let firstPause = Duration.seconds(1)
-    private static let longestPause = Duration.seconds(60)
-    /// A tor that ran this long was in order; the next pause is short again.
-    private static let steady = Duration.seconds(120)
 
     package init(_ source: Source, group: any EventLoopGroup, logger: Logger) {
         self.source = source
@@ -80,11 +60,27 @@ package final class Tor: Service {
         }
     }
 
+    /// True where there is a control port to ask.
+    package var isAskable: Bool {
+        if case .given(_, nil, _) = source { false } else { true }
+    }
+
     /// Returns once tor can be used, an own one has failed, or `patience` is over.
     package func usable(within patience: Duration) async {
+        await status(within: patience) { $0.isUsable || $0.hasFailed }
+    }
+
+    /// Returns once tor has told of itself or why it does not, or `patience` is over.
+    package func told(within patience: Duration) async {
+        guard isAskable else { return }
+        await status(within: patience) { $0.news != nil || $0.problem != nil }
+    }
+
+    /// Returns once `isReached` holds, or `patience` is over.
+    package func status(within patience: Duration, _ isReached: @escaping @Sendable (Status) -> Bool) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
-                for await status in self.statuses() where status.isUsable || status.hasFailed { return }
+                for await status in self.statuses() where isReached(status) { return }
             }
             group.addTask { try? await Task.sleep(for: patience) }
             await group.next()
@@ -130,15 +126,17 @@ package final class Tor: Service {
     }
 
     private func run(_ child: TorChild) async throws {
-        defer { change { $0 = Status(news: nil, problem: $0.problem, isStarting: true) } }
+        let version = try await child.version()
+        change { $0.programVersion = version }
+        defer { change { $0 = Status(problem: $0.problem, isStarting: true, programVersion: version) } }
         try await child.run(group: group, logger: logger) { news in
-            change { $0 = Status(news: news) }
+            change { $0 = Status(news: news, programVersion: version) }
         }
     }
 
     /// Runs `body` again and again with growing pauses.
     private func keep(_ body: () async throws -> Void) async {
-        var pause = Self.firstPause
+        var pauses = TorPauses()
         while !Task.isCancelled {
             let began = ContinuousClock.now
             do {
@@ -150,9 +148,7 @@ package final class Tor: Service {
                 change { $0.problem = problem ?? $0.problem }
                 logger.debug("Tor cannot be followed", metadata: ["tor.problem": "\(problem?.code.rawValue ?? "io")"])
             }
-            if ContinuousClock.now - began > Self.steady { pause = Self.firstPause }
-            try? await Task.sleep(for: pause)
-            pause = min(pause * 2, Self.longestPause)
+            try? await Task.sleep(for: pauses.next(afterRunning: ContinuousClock.now - began))
         }
     }
 
@@ -161,6 +157,13 @@ package final class Tor: Service {
             let before = state.status
             body(&state.status)
             guard state.status != before else { return }
+            if let version = state.status.version, version != state.versionTold, !TorVersion.isRecent(version) {
+                state.versionTold = version
+                logger.warning(
+                    "This tor is older than \(TorVersion.wanted), which has fixes for long-lived streams; update it",
+                    metadata: ["tor.version": "\(version)"]
+                )
+            }
             for listener in state.listeners.values { listener.yield(state.status) }
         }
     }

@@ -1,4 +1,5 @@
 /// A tor process of our own: its torrc in a private directory, unix sockets only, ended with us.
+import Calls
 import Foundation
 import Glibc
 import Logging
@@ -7,9 +8,6 @@ import Seedbox
 import Synchronization
 
 package struct TorChild: Sendable {
-    /// Lower than this and known faults disturb long-lived streams (tor's bug 41297).
-    package static let minimumVersion = [0, 4, 9, 11]
-
     /// A key of onion client authorization for one address.
     package struct ClientAuthorization: Sendable {
         /// 56 letters and digits, without `.onion`.
@@ -30,6 +28,9 @@ package struct TorChild: Sendable {
 
     /// From the start of the process to its open control socket.
     private static let opening = Duration.seconds(30)
+    /// For `--version`, and the bytes of the answer that are read.
+    private static let telling = Duration.seconds(10)
+    private static let mostTold = 1_024
     /// From the request to end to the kill.
     private static let ending = Duration.seconds(5)
     /// Bytes of a secret file or an included file.
@@ -75,30 +76,41 @@ package struct TorChild: Sendable {
         defer { end(process) }
         logger.info("Started an own tor", metadata: ["tor.pid": "\(process.processIdentifier)"])
         try await waitUntilOpen(process, log)
-        var isVersionChecked = false
         // The control connection owns tor: where we vanish without a word, so does it.
-        try await ControlPort(control, group: group).follow(owns: true) { news in
-            if !isVersionChecked, let version = news.version {
-                isVersionChecked = true
-                if !Self.isRecent(version) {
-                    logger.warning(
-                        "This tor is older than 0.4.9.11, which has fixes for long-lived streams; update it",
-                        metadata: ["tor.version": "\(version)"]
-                    )
-                }
-            }
-            told(news)
-        }
+        try await ControlPort(control, group: group).follow(owns: true, told)
         try Task.checkCancellation()
         throw ended(log)
     }
 
-    /// True from `minimumVersion` on; also of a text that is no version, which is not ours to judge.
-    package static func isRecent(_ version: String) -> Bool {
-        let numbers = version.prefix { $0.isNumber || $0 == "." }.split(separator: ".").compactMap { Int($0) }
-        guard numbers.count >= 3 else { return true }
-        return !numbers.lexicographicallyPrecedes(minimumVersion)
+    /// What the program calls itself, such as `0.4.9.11`; nil where it says something else, or nothing in time.
+    func version() async throws -> String? {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: try locate())
+        process.arguments = ["--version"]
+        process.standardInput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        let output = Pipe()
+        process.standardOutput = output
+        let (ends, end) = AsyncStream<Void>.makeStream()
+        process.terminationHandler = { _ in end.finish() }
+        // What cannot be started is told of where it matters.
+        guard (try? process.run()) != nil else { return nil }
+        defer { self.end(process) }
+        do {
+            try await within(Self.telling, orThrow: Untold()) { for await _ in ends {} }
+        } catch is Untold {
+            return nil
+        }
+        try Task.checkCancellation()
+        // It fits into the pipe, whose other end what the program has started may hold.
+        let descriptor = output.fileHandleForReading.fileDescriptor
+        _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
+        var bytes = [UInt8](repeating: 0, count: Self.mostTold)
+        let count = read(descriptor, &bytes, bytes.count)
+        return TorVersion.printed(String(decoding: bytes.prefix(max(0, count)), as: UTF8.self))
     }
+
+    private struct Untold: Error {}
 
     // MARK: Files
 

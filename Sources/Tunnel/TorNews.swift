@@ -1,48 +1,107 @@
 /// What tor says of itself over its control port: how far it is, what it complains of, and which circuit is ours.
 package struct TorNews: Sendable, Hashable {
+    /// How far tor is with the descriptor of an onion service that somebody asked for.
+    package enum Descriptor: Sendable, Hashable {
+        case requested
+        case received
+        /// A directory did not have it, or did not answer: tor's word for why. Another may be asked yet.
+        case failed(String)
+    }
+
     /// Percent of the bootstrap, 0 to 100.
     package var bootstrap: Int
     /// The phase in tor's words, such as "Loading relay descriptors".
     package var phase: String
     /// Why it does not go on, in tor's words; nil while all is well.
     package var warning: String?
-    /// Seconds that our clock is off by, where tor has noticed.
+    /// Tor's word for the kind of `warning`, such as `NOROUTE` or `CLOCK_SKEW`.
+    package var reason: String?
+    /// Seconds that our clock is ahead, or behind where negative, of one that tor trusts; known until the clock is set.
     package var clockSkew: Int?
     /// Such as `0.4.9.11`.
     package var version: String?
-    /// Nicknames of the relays of the newest circuit built for each SOCKS password, from the guard on. Ours are random and
-    /// each is used once.
-    package private(set) var paths: [String: [String]]
+    /// Relays of the newest circuit built for each SOCKS password of ours, from the guard on. They are random and each is
+    /// used once, but for the one of commands.
+    package private(set) var paths: [String: [TorRelay]]
+    /// By address, without `.onion`. Tor tells nothing of a descriptor that it has already.
+    package private(set) var descriptors: [String: Descriptor]
+
+    /// Tor's word for why the last stream of each SOCKS password of ours failed: `END` where the far end of its circuit
+    /// said so, such as `DESTROY` where the circuit broke.
+    package private(set) var failures: [String: String]
 
     private var circuits: [String: String]
+    /// By fingerprint; nil of a relay whose country tor does not know.
+    private var countries: [String: String?]
 
     package init() {
         bootstrap = 0
         phase = "Starting"
         paths = [:]
+        descriptors = [:]
+        failures = [:]
         circuits = [:]
+        countries = [:]
     }
 
-    /// Circuits remembered; ours are few, and other programs use the same tor.
+    /// Circuits remembered; ours are few.
     private static let mostPaths = 256
+    /// Relays of a circuit, descriptors, and countries of relays on no circuit that are remembered.
+    private static let mostRelays = 8
+    private static let mostDescriptors = 64
+    private static let mostFailures = 256
+    private static let mostCountries = 1_024
     /// Circuits that carry streams; a client's others lead to an introduction point or a directory, with the same words.
     private static let carrying: Set = ["GENERAL", "HS_CLIENT_REND", "CONFLUX_LINKED"]
+    /// How the SOCKS user names of all our streams begin; other programs use the same tor.
+    static let username = "farseed-"
 
-    /// Takes an event line of `STATUS_CLIENT`, `CIRC` or `CIRC_MINOR`, or an answer's `key=value` line.
+    /// Takes an event line, or an answer's `key=value` line.
     package mutating func received(_ line: String) {
-        if line.hasPrefix("STATUS_CLIENT ") {
-            status(ControlWords(line.dropFirst("STATUS_CLIENT ".count)))
+        if line.hasPrefix("STATUS_CLIENT ") || line.hasPrefix("STATUS_GENERAL ") {
+            status(ControlWords(line.drop { $0 != " " }))
         } else if line.hasPrefix("status/bootstrap-phase=") {
             status(ControlWords(line.dropFirst("status/bootstrap-phase=".count)))
-        } else if line.hasPrefix("CIRC ") {
-            circuit(ControlWords(line.dropFirst("CIRC ".count)))
-        } else if line.hasPrefix("CIRC_MINOR ") {
-            circuit(ControlWords(line.dropFirst("CIRC_MINOR ".count)))
+        } else if line.hasPrefix("CIRC ") || line.hasPrefix("CIRC_MINOR ") {
+            circuit(ControlWords(line.drop { $0 != " " }))
         } else if line.hasPrefix("circuit-status=") {
             for row in line.dropFirst("circuit-status=".count).split(separator: "\n") { circuit(ControlWords(row)) }
+        } else if line.hasPrefix("STREAM ") {
+            stream(ControlWords(line.dropFirst("STREAM ".count)))
+        } else if line.hasPrefix("HS_DESC ") {
+            descriptor(ControlWords(line.dropFirst("HS_DESC ".count)))
         } else if line.hasPrefix("version=") {
-            version = line.dropFirst("version=".count).split(separator: " ").first.map(String.init)
+            version = TorVersion.read(line.dropFirst("version=".count))
         }
+    }
+
+    /// Fingerprints of relays on our circuits whose country has not been asked for.
+    package var unplaced: [String] {
+        let relays = paths.values.joined().filter { $0.isAskable && countries[$0.fingerprint] == nil }
+        return Set(relays.map(\.fingerprint)).sorted()
+    }
+
+    /// False while it is still asked where the relays of this password's circuit stand.
+    package func isPlaced(_ password: String) -> Bool {
+        paths[password]?.allSatisfy { !$0.isAskable || countries[$0.fingerprint] != nil } ?? true
+    }
+
+    /// Takes the answer for one of `unplaced`, also that tor does not know.
+    package mutating func placed(_ fingerprint: String, in country: String?) {
+        if countries.count >= Self.mostCountries {
+            let used = Set(paths.values.joined().map(\.fingerprint))
+            countries = countries.filter { used.contains($0.key) }
+        }
+        countries[fingerprint] = .some(country)
+        for (password, relays) in paths {
+            paths[password] = relays.map { $0.fingerprint == fingerprint ? place($0) : $0 }
+        }
+    }
+
+    private func place(_ relay: TorRelay) -> TorRelay {
+        var relay = relay
+        relay.country = countries[relay.fingerprint] ?? nil
+        return relay
     }
 
     /// `NOTICE BOOTSTRAP PROGRESS=45 TAG=… SUMMARY="…"`, and its like.
@@ -52,10 +111,11 @@ package struct TorNews: Sendable, Hashable {
             if let progress = line.pairs["PROGRESS"].flatMap(Int.init) { bootstrap = max(0, min(100, progress)) }
             if let summary = line.pairs["SUMMARY"] { phase = summary }
             warning = line.pairs["WARNING"]
-        case "CLOCK_SKEW": clockSkew = line.pairs["SKEW"].flatMap(Int.init)
-        case "CIRCUIT_ESTABLISHED":
-            warning = nil
-            clockSkew = nil
+            reason = line.pairs["REASON"]
+        case "CLOCK_SKEW": clockSkew = (line.pairs["SKEW"] ?? line.pairs["MIN_SKEW"]).flatMap(Int.init)
+        // Tor tells of a wrong clock once, and of one that is set as of a jump.
+        case "CLOCK_JUMPED": clockSkew = nil
+        case "CIRCUIT_ESTABLISHED": (warning, reason) = (nil, nil)
         default: break
         }
     }
@@ -68,17 +128,43 @@ package struct TorNews: Sendable, Hashable {
         // A circuit that tor had in stock is built before it has a password: that comes with its changes of purpose.
         case "BUILT", "PURPOSE_CHANGED":
             guard let password = line.pairs["SOCKS_PASSWORD"], line.words.count >= 3, paths.count < Self.mostPaths,
+                line.pairs["SOCKS_USERNAME"]?.hasPrefix(Self.username) == true,
                 Self.carrying.contains(line.pairs["PURPOSE"] ?? "GENERAL")
             else { return }
             // In the pairs of `ControlWords` a path with `$…=nickname` (not named by authorities) does not occur today.
-            paths[password] = line.words[2].split(separator: ",").map { relay in
-                relay.split(separator: "~").dropFirst().first.map(String.init) ?? String(relay.prefix(9))
-            }
+            paths[password] = line.words[2].split(separator: ",").prefix(Self.mostRelays).map { place(TorRelay($0)) }
             circuits[id] = password
         case "CLOSED", "FAILED":
             if let password = circuits.removeValue(forKey: id), !circuits.values.contains(password) {
                 paths[password] = nil
             }
+        default: break
+        }
+    }
+
+    /// `25 FAILED 21 ADDRESS:22 REASON=END REMOTE_REASON=MISC SOCKS_USERNAME="…" SOCKS_PASSWORD="…"`, and its like.
+    private mutating func stream(_ line: ControlWords) {
+        guard line.words.count >= 2, line.pairs["SOCKS_USERNAME"]?.hasPrefix(Self.username) == true,
+            let password = line.pairs["SOCKS_PASSWORD"]
+        else { return }
+        switch line.words[1] {
+        case "NEW": failures[password] = nil
+        case "FAILED":
+            if failures.count >= Self.mostFailures { failures = [:] }
+            failures[password] = line.pairs["REASON"] ?? ""
+        default: break
+        }
+    }
+
+    /// `RECEIVED ADDRESS AUTH DIRECTORY …` and its like; several directories are asked one after the other.
+    private mutating func descriptor(_ line: ControlWords) {
+        guard line.words.count >= 2 else { return }
+        let address = line.words[1]
+        if descriptors[address] == nil, descriptors.count >= Self.mostDescriptors { descriptors = [:] }
+        switch line.words[0] {
+        case "REQUESTED": descriptors[address] = .requested
+        case "RECEIVED": descriptors[address] = .received
+        case "FAILED": descriptors[address] = .failed(line.pairs["REASON"] ?? "")
         default: break
         }
     }

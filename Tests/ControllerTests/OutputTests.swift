@@ -149,12 +149,14 @@ private func torrent(_ digit: String, _ fields: [Field: Value] = [:]) -> Torrent
         status[.tor] = .init(.up, "bootstrapped 100 %")
         status[.circuit] = .init(.down, "descriptor \u{1B}[2J missing")
         status.problem = Problem(.onionNotFound, "The onion service has no descriptor.")
+        status.warnings = [.init(.clockSkew, "The clock is \u{1B}[2J off.")]
         var report = DaemonReport(["software": "farseed 0.1.0", "boxes": [["name": "vps", "link": status.value]]])
         #expect(StatusText.oneline(report, now: 1_060_000) == "vps backing-off (circuit), data 1m old")
         let lines = StatusText.lines(report, now: 1_060_000, on: .none)
         #expect(lines.contains("vps: backing-off, data 1m old"))
         #expect(lines.contains("  circuit       down     descriptor ␛[2J missing"))
         #expect(lines.contains("  The onion service has no descriptor."))
+        #expect(lines.contains("  ! The clock is ␛[2J off."))
         #expect(StatusCommand.exitCode(report, box: nil) == Problem.Code.onionNotFound.exitCode)
         report.software = nil
         #expect(StatusText.oneline(report, now: 0) == "farseed: not running")

@@ -135,4 +135,12 @@ import Testing
         let failure = DialFailure(.reply(reply), to: address, isTorReady: isReady)
         #expect(failure.stage == stage && failure.problem.code == code && failure.remedy == .backOff)
     }
+
+    @Test("A circuit that broke is not taken for a refusal where the control port tells them apart")
+    func broken() {
+        let failure = DialFailure(.reply(.generalFailure), to: Self.onion, isTorReady: true, reason: "DESTROY")
+        #expect(failure.stage == .circuit && failure.problem.code == .hostUnreachable && failure.remedy == .newCircuit)
+        let refusal = DialFailure(.reply(.generalFailure), to: Self.onion, isTorReady: true, reason: "END")
+        #expect(refusal.stage == .handshake && refusal.problem.code == .connectionRefused && refusal.remedy == .backOff)
+    }
 }

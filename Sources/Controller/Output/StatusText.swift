@@ -68,6 +68,10 @@ enum StatusText {
             if let problem = box.link["problem"].flatMap(Problem.init) {
                 lines.append("  " + Tint.red.paint(visible(problem.message), terminal.colours))
             }
+            for warning in box.link["warnings"]?.array ?? [] {
+                let text = visible(warning["message"]?.string ?? "", atMost: 500)
+                lines.append("  " + Tint.yellow.paint("! " + text, terminal.colours))
+            }
             if let want = wantOfDisk(box) { lines.append("  " + Tint.red.paint(want, terminal.colours)) }
         }
         return lines

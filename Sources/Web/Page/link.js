@@ -21,6 +21,11 @@ export function showLink(feed, box) {
   problem.hidden = !shown;
   put(problem, shown ? visible(shown.message) : "");
   if (shown) problem.dataset.code = shown.code; else delete problem.dataset.code;
+  const warnings = (isUp && link?.warnings) || [];
+  const warning = $("#warning");
+  warning.hidden = warnings.length === 0;
+  put(warning, visible(warnings.map((one) => one.message).join(" ")));
+  warning.dataset.codes = warnings.map((one) => one.code).join(" ");
   const hasAgent = link?.hops?.some((hop) => hop.hop === "agent" && hop.state === "up");
   put($("#rtt"), typeof link?.rtt_ms === "number" && isUp && hasAgent ? `${link.rtt_ms} ms` : "–");
 }

@@ -32,15 +32,6 @@ struct LinkView {
         return status
     }
 
-    /// The link line of one attempt without a machine.
-    static func status(of stage: Dialer.Stage, failure: DialFailure?, tor: Tor.Status) -> LinkStatus {
-        var machine = LinkMachine(LinkTiming(), addresses: 1)
-        _ = machine.handle(.torUsable, at: .zero, jitter: 0)
-        _ = machine.handle(.reached(1, stage), at: .zero, jitter: 0)
-        if let failure { _ = machine.handle(.failed(1, failure), at: .zero, jitter: 0) }
-        return LinkView(machine: machine, tor: tor, stage: stage).status
-    }
-
     /// Each hop with the stages that it spans, and what is said while it is on its way.
     private static let hops: [(LinkStatus.Hop, Dialer.Stage, Dialer.Stage, String)] = [
         (.circuit, .circuit, .circuit, "looking for a way"), (.ssh, .handshake, .login, "logging in"),

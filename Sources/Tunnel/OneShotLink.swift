@@ -1,11 +1,18 @@
 /// A session for one command: one way after the other, and beside each other, as long as another may do better.
 package import NIOCore
-package import Seedbox
+import Seedbox
 
 package struct OneShotLink: Sendable {
     private let configuration: TunnelConfiguration
     private let tor: Tor
     private let group: any EventLoopGroup
+
+    /// What is told of the attempts, which are numbered from 1 on and may overlap.
+    package enum Event: Sendable {
+        /// `isolation` is the SOCKS password, by which tor tells the attempt's circuit.
+        case reached(Int, Dialer.Stage, address: String, isolation: String)
+        case failed(Int, DialFailure)
+    }
 
     /// Attempts before the last failure is told.
     static let mostAttempts = 3
@@ -19,25 +26,27 @@ package struct OneShotLink: Sendable {
         self.group = group
     }
 
-    /// Goes as far as asking for the agent; throws the `Problem` of the last attempt. `progress` is told of each hop.
+    /// Goes as far as asking for the agent; throws the `Problem` of the last attempt. `progress` is told how far each comes.
     ///
     /// Calls may be made at once and go out with our greeting, which saves a round trip; `greeted` is to be awaited
     /// beside them.
-    package func open(_ progress: @escaping @Sendable (LinkStatus) -> Void) async throws -> AgentSession {
+    package func open(_ progress: @escaping @Sendable (Event) -> Void) async throws -> AgentSession {
         try await fastest(progress, discard: { await $0.end() }) { dialer, address, isolation, reached in
             try await dialer.ask(address, isolation: isolation, reached: reached)
         }
     }
 
     /// Waits for the agent's greeting; throws the `Problem` that keeps it away, and has ended the session then.
+    ///
+    /// - Parameter failed: told of it first.
     package func greeted(
         _ session: AgentSession,
-        _ progress: @escaping @Sendable (LinkStatus) -> Void
+        failed: @escaping @Sendable (DialFailure) -> Void
     ) async throws {
         do {
             try await session.greeted(within: configuration.timing.greeting)
         } catch let failure as DialFailure {
-            progress(LinkView.status(of: failure.stage, failure: failure, tor: tor.status))
+            failed(failure)
             throw failure.problem
         }
     }
@@ -51,7 +60,7 @@ package struct OneShotLink: Sendable {
 
     private enum Outcome<Success: Sendable>: Sendable {
         case opened(Success)
-        case failed(DialFailure)
+        case failed(Int, DialFailure)
         case cancelled
         /// The attempt of this number has failed, or has taken so long that another may be faster.
         case late(Int)
@@ -60,7 +69,7 @@ package struct OneShotLink: Sendable {
     /// The first attempt to succeed. A further one begins when one has failed of its circuit, and when one takes long:
     /// tor may wait for minutes on a circuit that leads nowhere.
     func fastest<Success: Sendable>(
-        _ progress: @escaping @Sendable (LinkStatus) -> Void,
+        _ progress: @escaping @Sendable (Event) -> Void,
         discard: @escaping @Sendable (Success) async -> Void,
         _ dial:
             @escaping @Sendable (Dialer, String, String, @escaping @Sendable (Dialer.Stage) -> Void) async throws ->
@@ -75,15 +84,15 @@ package struct OneShotLink: Sendable {
                     let isolation = begun == 0 ? Self.sharedCircuit : Wall.nonce()
                     begun += 1
                     running += 1
-                    tasks.addTask { [tor] in
+                    tasks.addTask { [begun] in
                         do {
                             return .opened(
                                 try await dial(dialer, address, isolation) { stage in
-                                    progress(LinkView.status(of: stage, failure: nil, tor: tor.status))
+                                    progress(.reached(begun, stage, address: address, isolation: isolation))
                                 }
                             )
                         } catch let failure as DialFailure {
-                            return .failed(failure)
+                            return .failed(begun, failure)
                         } catch {
                             return .cancelled
                         }
@@ -98,9 +107,9 @@ package struct OneShotLink: Sendable {
                 case .opened(let success):
                     try await Self.end(&tasks, discard)
                     return success
-                case .failed(let failure):
+                case .failed(let number, let failure):
                     running -= 1
-                    progress(LinkView.status(of: failure.stage, failure: failure, tor: tor.status))
+                    progress(.failed(number, failure))
                     let isWorthIt = failure.remedy == .newCircuit || configuration.addresses.count > 1
                     let isHopeless = failure.remedy == .tellOwner && !isWorthIt
                     if isHopeless || running == 0 && !(isWorthIt && begun < Self.mostAttempts) {

@@ -186,7 +186,7 @@ private let digest = String(repeating: "0123456789abcdef", count: 4)
         _ far: Far,
         _ file: AgentFile?,
         isDry: Bool = false,
-        check: @escaping @Sendable (inout DoctorReport) async throws -> Void = { $0.passed("agent", "") }
+        check: @escaping @Sendable (inout DoctorReport) async throws -> Void = { $0.passed(.agent, "") }
     ) async throws -> DeployReport {
         var report = DeployReport(box: "vps")
         let deployment = Deployment(

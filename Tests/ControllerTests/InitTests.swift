@@ -1,4 +1,4 @@
-/// `farseed init` and `farseed doctor`.
+/// `farseed init`.
 import Foundation
 import Notation
 import Seedbox
@@ -146,49 +146,5 @@ private func withDirectory(_ body: (URL) async throws -> Void) async throws {
         let data = try output.fileHandleForReading.readToEnd() ?? Data()
         process.waitUntilExit()
         return String(decoding: data, as: UTF8.self)
-    }
-}
-
-@Suite struct DoctorTests {
-    @Test func `each hop is told with its time, and the first that fails with what to do`() {
-        let trace = HopTrace()
-        var status = LinkStatus(state: "connecting")
-        status[.tor] = .init(.up, "bootstrapped 100 %")
-        trace.note(status)
-        status[.circuit] = .init(.up)
-        trace.note(status)
-        var report = DoctorReport()
-        report.box = "vps"
-        report.passed("configuration", "/etc/farseed/farseed.toml")
-        report.reached(trace, arrived: false)
-        report.failed(Problem(.hostKeyMismatch, "The host key is another one."))
-        #expect(report.steps.map(\.hop) == ["configuration", "tor", "circuit", "ssh"])
-        #expect(report.steps.map(\.isPassed) == [true, true, true, false])
-        #expect(report.value["ok"] == false)
-        #expect(report.value["problem"]?["code"] == "host-key-mismatch")
-        #expect(report.value["hops"]?.array?[1]["detail"] == "bootstrapped 100 %")
-        #expect(report.lines(on: .none).count == 4)
-    }
-
-    @Test func `a session that stands has crossed every hop`() {
-        var report = DoctorReport()
-        report.reached(HopTrace(), arrived: true)
-        #expect(report.steps.map(\.hop) == ["tor", "circuit", "ssh", "agent"])
-        #expect(report.value["ok"] == true)
-    }
-
-    @Test func `without a configuration the doctor says how to get one`() async throws {
-        try await withDirectory { directory in
-            let run = try await CommandRun.farseed(["doctor", "--json"], in: directory)
-            #expect(run.status == Problem.Code.configurationInvalid.exitCode)
-            #expect(run.errors.contains("farseed init"))
-            let value = try JSON.decode(run.text.trimmingCharacters(in: .newlines))
-            #expect(value["ok"] == false)
-        }
-    }
-
-    @Test func `every code belongs to a hop`() {
-        let hops = Set(Problem.Code.allCases.map(DoctorReport.hop))
-        #expect(hops.isSuperset(of: ["configuration", "tor", "circuit", "ssh", "agent", "transmission"]))
     }
 }

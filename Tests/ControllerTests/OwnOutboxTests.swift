@@ -26,12 +26,7 @@ private final class FakeOpener: SessionOpener {
 
     func set(open: Bool) { state.withLock { $0.isOpen = open } }
 
-    func open(
-        _ box: Configuration.Box,
-        of configuration: Configuration,
-        logger: Logger,
-        progress: @escaping @Sendable (LinkStatus) -> Void
-    ) async throws -> OwnSession {
+    func open(_ box: Configuration.Box, of configuration: Configuration, logger: Logger) async throws -> OwnSession {
         let isOpen = state.withLock { state in
             state.tried += 1
             return state.isOpen

@@ -96,7 +96,7 @@ def test_a_fresh_installation_serves_and_a_second_run_changes_nothing(account, f
 
     report = deploy(fresh, lab, "--agent", AGENT)
     assert report["ok"] and report["done"] == ["copy", "switch", "authorize"], report
-    assert [hop["hop"] for hop in report["hops"]][-3:] == ["version", "transmission", "disk"], report
+    assert [hop["hop"] for hop in report["hops"]][-3:] == ["agent", "transmission", "disk"], report
     assert account.version() == report["version"] and account.version("previous") is None
     installed = account.place / "current/farseed-agent"
     assert installed.read_bytes() == AGENT.read_bytes() and not account.unfinished()

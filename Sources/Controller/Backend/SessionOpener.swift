@@ -5,14 +5,7 @@ import Seedbox
 
 protocol SessionOpener: Sendable {
     /// Goes all the way through Tor and SSH, and asks for the agent; throws a `Problem` that names the hop at fault.
-    ///
-    /// `progress` is told each time a hop's state changes.
-    func open(
-        _ box: Configuration.Box,
-        of configuration: Configuration,
-        logger: Logger,
-        progress: @escaping @Sendable (LinkStatus) -> Void
-    ) async throws -> OwnSession
+    func open(_ box: Configuration.Box, of configuration: Configuration, logger: Logger) async throws -> OwnSession
 }
 
 /// A session that a command opened for itself.

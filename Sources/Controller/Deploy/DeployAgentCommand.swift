@@ -66,9 +66,7 @@ struct DeployAgentCommand: AsyncParsableCommand {
                         copying: { progress.copied($0, of: $1) },
                         check: { report in
                             progress.note("Checking the way to the agent…")
-                            try await Examination.walk(&report) {
-                                try await tor.open(box, of: configuration, progress: $0)
-                            }
+                            try await Examination.walk(&report, by: tor, to: box, of: configuration)
                         }
                     )
                     try await deployment.run(isDry: isDry, into: &report)

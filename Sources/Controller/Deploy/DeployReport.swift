@@ -57,7 +57,7 @@ struct DeployReport: Sendable {
             "version": plan.map { .string($0.label.description) } ?? .null,
             "before": (plan?.before).map { .string($0.description) } ?? .null,
             "planned": names(actions), "done": names(done), "rolled_back": .bool(isRolledBack),
-            "hops": check.value["hops"] ?? .array([]),
+            "hops": check.hops,
         ]
         if let problem { map["problem"] = problem.value }
         return .map(map)

@@ -20,18 +20,30 @@ struct DoctorCommand: AsyncParsableCommand {
     func run() async throws {
         let terminal = output.notation != nil ? Terminal.none : Terminal.of(STDOUT_FILENO)
         var report = DoctorReport()
+        let began = ContinuousClock.now
         do {
             let configuration = try options.load()
             let box = try Backend.ownBox(options.box, configuration)
             report.box = box.name
-            report.passed("configuration", configuration.path.map { visible($0) } ?? "")
-            try await Examination.walk(&report) { progress in
-                try await sessionOpener().open(box, of: configuration, logger: options.logger, progress: progress)
+            report.passed(
+                .configuration,
+                configuration.path.map { visible($0) } ?? "",
+                took: ContinuousClock.now - began
+            )
+            let tor = try CommandTor.begin(configuration, logger: options.logger)
+            do {
+                try await Examination.walk(&report, by: tor, to: box, of: configuration)
+                await tor.end()
+            } catch {
+                await tor.end()
+                throw error
             }
-        } catch {
+        } catch  where report.problem == nil {
             report.failed(
                 Failure.problem(error) ?? Problem(.internalFault, "The examination itself has failed: \(error).")
             )
+        } catch {
+            // The report has it.
         }
         if try !output.print(report.value) {
             OutputFile.standard.print(report.lines(on: terminal))

@@ -43,7 +43,7 @@ final class OwnReach: AgentReach {
             let opening = Task { [opener, box, configuration, logger] in
                 // First, as both may need the directory of an own tor.
                 await (try? before?.value)?.end()
-                return try await opener.open(box, of: configuration, logger: logger) { _ in }
+                return try await opener.open(box, of: configuration, logger: logger)
             }
             state.opening = opening
             return opening

@@ -7,19 +7,25 @@ import Tunnel
 
 struct CommandTor: Sendable {
     /// How long an own tor may take to bootstrap; 40 s are usual.
-    private static let bootstrapping = Duration.seconds(120)
+    static let bootstrapping = Duration.seconds(120)
 
-    private let tor: Tor
+    let tor: Tor
     private let running: Task<Void, any Error>
 
-    /// Returns once it can be used; `end` it in any case.
-    static func start(_ configuration: Configuration, logger: Logger) async throws -> CommandTor {
+    /// Returns at once; `end` it in any case.
+    static func begin(_ configuration: Configuration, logger: Logger) throws -> CommandTor {
         if configuration.tor.socks == nil { try StateDirectory.prepare(configuration.stateDirectory) }
         let tor = try TunnelSetup.tor(configuration, group: MultiThreadedEventLoopGroup.singleton, logger: logger)
         // Not in a group: it must outlive this function; `end` cancels it.
-        let started = CommandTor(tor: tor, running: Task { try await tor.run() })
-        await tor.usable(within: bootstrapping)
-        if !tor.status.isUsable, let problem = tor.status.problem {
+        return CommandTor(tor: tor, running: Task { try await tor.run() })
+    }
+
+    /// Returns once it can be used; `end` it in any case.
+    static func start(_ configuration: Configuration, logger: Logger) async throws -> CommandTor {
+        let started = try begin(configuration, logger: logger)
+        await started.tor.usable(within: bootstrapping)
+        let status = started.tor.status
+        if !status.isUsable, let problem = status.problem {
             await started.end()
             throw problem
         }
@@ -35,12 +41,13 @@ struct CommandTor: Sendable {
     func open(
         _ box: Configuration.Box,
         of configuration: Configuration,
-        progress: @escaping @Sendable (LinkStatus) -> Void
+        progress: @escaping @Sendable (OneShotLink.Event) -> Void = { _ in },
+        failed: @escaping @Sendable (DialFailure) -> Void = { _ in }
     ) async throws -> OwnSession {
         let tunnel = TunnelSetup.box(box, configuration, epoch: nil)
         let link = link(tunnel)
         let session = try await link.open(progress)
-        let greeting = Task { try await link.greeted(session, progress) }
+        let greeting = Task { try await link.greeted(session, failed: failed) }
         let watching = Task {
             if (try? await greeting.value) != nil { await session.keepAlive(tunnel.timing) }
         }

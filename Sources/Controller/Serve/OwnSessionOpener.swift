@@ -5,15 +5,10 @@ import Seedbox
 func sessionOpener() -> any SessionOpener { OwnSessionOpener() }
 
 private struct OwnSessionOpener: SessionOpener {
-    func open(
-        _ box: Configuration.Box,
-        of configuration: Configuration,
-        logger: Logger,
-        progress: @escaping @Sendable (LinkStatus) -> Void
-    ) async throws -> OwnSession {
+    func open(_ box: Configuration.Box, of configuration: Configuration, logger: Logger) async throws -> OwnSession {
         let tor = try await CommandTor.start(configuration, logger: logger)
         do {
-            let session = try await tor.open(box, of: configuration, progress: progress)
+            let session = try await tor.open(box, of: configuration)
             return OwnSession(connection: session.connection, greeted: session.greeted) {
                 await session.end()
                 await tor.end()

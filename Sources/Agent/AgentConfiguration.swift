@@ -28,6 +28,7 @@ struct AgentConfiguration: Sendable, Hashable {
     }
 
     struct ExecLimits: Sendable, Hashable {
+        var environment = ProgramEnvironment()
         /// Seconds until a program is ended.
         var time: Int64 = 600
         /// Bytes of standard output and error together.
@@ -63,7 +64,8 @@ extension AgentConfiguration {
     /// A file longer than this is no configuration.
     static let largestFile = 1 << 20
 
-    /// Reads `keyword value` lines; `#` begins a comment line. A keyword other than `allow-exec` stands once.
+    /// Reads `keyword value` lines; `#` begins a comment line. A keyword stands once, but for those of
+    /// `repeatable`.
     init(parsing text: String) throws(ConfigurationFaults) {
         var faults: [ConfigurationFault] = []
         var seen: [String: Int] = [:]
@@ -72,7 +74,9 @@ extension AgentConfiguration {
             guard let keyword = words.first, !keyword.hasPrefix("#") else { continue }
             words.removeFirst()
             do throws(Reason) {
-                if keyword != "allow-exec", let earlier = seen.updateValue(index + 1, forKey: keyword) {
+                if !Self.repeatable.contains(keyword),
+                    let earlier = seen.updateValue(index + 1, forKey: keyword)
+                {
                     throw Reason("`\(Shown.text(keyword))` stands in line \(earlier) already; keep one of them.")
                 }
                 try take(keyword, words)
@@ -90,9 +94,10 @@ extension AgentConfiguration {
 
     private static let keywords = [
         "rpc-url", "rpc-auth-file", "state-directory", "transmission-remote", "allow-exec", "exec-time-limit",
-        "exec-output-limit", "disk-reserve", "disk-guard", "unwatched-interval", "resident",
-        "log-level",
+        "exec-output-limit", "exec-environment", "disk-reserve", "disk-guard", "unwatched-interval",
+        "resident", "log-level",
     ]
+    private static let repeatable: Set<String> = ["allow-exec", "exec-environment"]
 
     private mutating func take(_ keyword: String, _ words: [String]) throws(Reason) {
         switch keyword {
@@ -118,6 +123,13 @@ extension AgentConfiguration {
             allowedPrograms.append(AllowedProgram(path: program, patterns: patterns.isEmpty ? nil : patterns))
         case "exec-time-limit": exec.time = try number(words, keyword, 1...86_400)
         case "exec-output-limit": exec.output = try size(words, keyword)
+        case "exec-environment":
+            let entry = try one(words, keyword)
+            do {
+                try exec.environment.add(entry)
+            } catch {
+                throw Reason(error.message)
+            }
         case "disk-reserve": disk.reserve = try size(words, keyword)
         case "disk-guard": disk.pauses = try truth(words, keyword)
         case "unwatched-interval": unwatchedInterval = try number(words, keyword, 10...30)

@@ -61,7 +61,11 @@ final class Programs: Sendable {
         try Task.checkCancellation()
         let child: ChildProcess
         do {
-            child = try launch(plan.path, [plan.path] + plan.arguments, environment(plan))
+            child = try launch(
+                plan.path,
+                [plan.path] + plan.arguments,
+                limits.environment.entries(for: plan.isTrusted ? account : nil)
+            )
         } catch {
             throw Problem(
                 error.number == ENOENT || error.number == EACCES ? .programMissing : .agentFailed,
@@ -82,12 +86,6 @@ final class Programs: Sendable {
         case .status(let status): ["status": .int(Int64(status))]
         case .signal(let signal): ["signal": .int(Int64(signal))]
         }
-    }
-
-    private func environment(_ plan: ProgramPolicy.Plan) -> [String] {
-        var environment = ["PATH=/usr/bin:/bin", "LANG=C.UTF-8"]
-        if plan.isTrusted, let account { environment.append("TR_AUTH=\(account.user):\(account.password)") }
-        return environment
     }
 
     /// The first reason for ending a program before it ended by itself.

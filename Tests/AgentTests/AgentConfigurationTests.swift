@@ -20,6 +20,8 @@ import Transmission
                 allow-exec /usr/bin/du -sh /srv/*
                 \texec-time-limit 30
                 exec-output-limit 1M
+                exec-environment TZ=Europe/Berlin
+                exec-environment LANG=de_DE.UTF-8
                 disk-reserve 5G
                 disk-guard yes
                 unwatched-interval 30
@@ -38,10 +40,41 @@ import Transmission
         )
         #expect(configuration.exec.time == 30)
         #expect(configuration.exec.output == 1 << 20)
+        #expect(
+            configuration.exec.environment.entries(for: nil) == [
+                "LANG=de_DE.UTF-8", "PATH=/usr/bin:/bin", "TZ=Europe/Berlin",
+            ]
+        )
         #expect(configuration.disk == .init(reserve: 5 << 30, pauses: true))
         #expect(configuration.unwatchedInterval == 30)
         #expect(configuration.isResident == false)
         #expect(configuration.logLevel == "debug")
+    }
+
+    @Test(arguments: [
+        "TZ", "=x", "tz=x", "1A=x", "A-B=x", "Ä=x", "A\u{0}B=x", "A=\u{1B}[31m", "A=\u{7F}", "PATH=/tmp",
+        "LD_PRELOAD=x", "LD_LIBRARY_PATH=x", "LD_AUDIT=x", "GCONV_PATH=x", "GLIBC_TUNABLES=x", "BASH_ENV=x", "ENV=x",
+        "IFS=x", "PYTHONPATH=x", "PYTHONSTARTUP=x", "PERL5OPT=x", "HTTPS_PROXY=x", "ALL_PROXY=x",
+        "TR_AUTH=me:secret", "A=\(String(repeating: "x", count: 4097))", "\(String(repeating: "A", count: 65))=x",
+        "A=two words", "",
+    ])
+    func `what would make programs do something else is no variable for them`(_ entry: String) {
+        let error = #expect(throws: ConfigurationFaults.self) {
+            try AgentConfiguration(parsing: "exec-environment \(entry)")
+        }
+        #expect(error?.faults.first?.message.contains("`exec-environment`") == true)
+        #expect(error?.faults.first?.message.contains("secret") == false)
+    }
+
+    @Test func `a variable is named once, and there are not too many`() throws {
+        #expect(throws: ConfigurationFaults.self) {
+            try AgentConfiguration(parsing: "exec-environment A=1\nexec-environment A=2")
+        }
+        let lines = (0..<64).map { "exec-environment A\($0)=" }
+        #expect(try AgentConfiguration(parsing: lines.joined(separator: "\n")).exec.environment.variables.count == 66)
+        #expect(throws: ConfigurationFaults.self) {
+            try AgentConfiguration(parsing: (lines + ["exec-environment B="]).joined(separator: "\n"))
+        }
     }
 
     @Test func `every fault is told at once, with its line`() throws {

@@ -71,9 +71,12 @@ import Wire
     }
 
     @Test func `the environment is what is configured and nothing else`() async throws {
-        let agent = ServedAgent(try shell())
-        let result = try await agent.withConnection { try await Execution($0, ["/usr/bin/env"]) }
-        #expect(Set(result.output.split(separator: "\n")) == ["PATH=/usr/bin:/bin", "LANG=C.UTF-8"])
+        let usual: Set<Substring> = ["PATH=/usr/bin:/bin", "LANG=C.UTF-8"]
+        for (more, added) in [("", []), ("exec-environment TZ=UTC\nexec-environment A=b=$c", ["TZ=UTC", "A=b=$c"])] {
+            let agent = ServedAgent(try shell(more), account: Account(user: "me", password: "pass-word-1234"))
+            let result = try await agent.withConnection { try await Execution($0, ["/usr/bin/env"]) }
+            #expect(Set(result.output.split(separator: "\n")) == usual.union(added.map { $0[...] }))
+        }
     }
 
     @Test func `signals that we ignore are not ignored by programs`() async throws {
@@ -97,12 +100,15 @@ import Wire
         let script = """
             #!/bin/sh
             tr '\\0' ' ' < /proc/$$/cmdline
-            [ "$TR_AUTH" = me:pass-word-1234 ] && echo authorized
+            [ "$TR_AUTH" = me:pass-word-1234 ] && [ "$TZ" = UTC ] && echo authorized
             echo "$TR_AUTH"
             """
         let remote = try temporary.write("transmission-remote", script, mode: 0o700)
         let account = Account(user: "me", password: "pass-word-1234")
-        let agent = ServedAgent(try shell("transmission-remote \(remote)"), account: account)
+        let agent = ServedAgent(
+            try shell("transmission-remote \(remote)\nexec-environment TZ=UTC"),
+            account: account
+        )
         let execution = try await agent.withConnection { try await Execution($0, ["transmission-remote", "-l"]) }
         #expect(execution.reply == ["status": 0])
         #expect(execution.output.contains("-ne"))

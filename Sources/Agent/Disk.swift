@@ -13,7 +13,7 @@ struct Disk: Sendable, Hashable {
     var free: Int64
 
     /// At most so many directories are looked at: a stranger's labels and paths must not cost us the day.
-    static let mostDirectories = 64
+    static let mostDirectories = 256
 
     /// One for each file system, in the order of their directories.
     static func all(holding directories: Set<String>) -> [Disk] {

@@ -38,12 +38,16 @@ final class DiskKeeper: Sendable {
     /// `ok`, `low`, or `paused` while downloads are held back.
     var word: String { reserve.withLock { !$0.paused.isEmpty ? "paused" : $0.isLow ? "low" : "ok" } }
 
+    /// Downloads that are held back.
+    var pausedCount: Int { reserve.withLock(\.paused.count) }
+
     func look(at disks: [Disk]) async {
         // Without a table nothing is known of what was paused.
         guard let table = source.table, !disks.isEmpty else { return }
+        let incomplete = source.incompleteDirectory
         let (action, before, after, wasLow, isLow) = reserve.withLock { reserve in
             let (before, wasLow) = (reserve.paused, reserve.isLow)
-            let action = reserve.looked(at: disks, table.torrents)
+            let action = reserve.looked(at: disks, table.torrents, incomplete: incomplete)
             return (action, before, reserve.paused, wasLow, reserve.isLow)
         }
         if isLow, !wasLow {

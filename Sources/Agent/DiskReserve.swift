@@ -31,26 +31,35 @@ struct DiskReserve: Sendable, Hashable {
     /// Room needed beyond the reserve before anything is resumed, so that it does not go back and forth.
     private var margin: Int64 { min(512 << 20, reserve / 4) }
 
-    mutating func looked(at disks: [Disk], _ torrents: [InfoHash: Torrent]) -> Action {
+    /// `incomplete` is where the data of downloads are until they are whole, if not where they stay.
+    mutating func looked(at disks: [Disk], _ torrents: [InfoHash: Torrent], incomplete: String? = nil) -> Action {
         isLow = disks.contains { $0.free < reserve }
         // What somebody else started or removed meanwhile is not ours any more.
         unseen = unseen.filter { torrents[$0].map { $0.status != .stopped } ?? false }
         paused = paused.filter { unseen.contains($0) || torrents[$0]?.status == .stopped }
-        var action = Action()
-        for disk in disks {
-            let directories = Set(disk.directories)
-            func isHere(_ torrent: Torrent) -> Bool { directories.contains(torrent[.directory].string ?? "") }
-            if disk.free < reserve {
-                guard pauses else { continue }
-                let running = torrents.values.filter { $0.isDownload && isHere($0) && !unseen.contains($0.hash) }
-                let lowest = running.map { $0[.priority].int ?? 0 }.min()
-                action.pause += running.filter { ($0[.priority].int ?? 0) == lowest }.map(\.hash)
-            } else if disk.free > reserve + margin {
-                action.resume += paused.filter { torrents[$0].map(isHere) ?? false }
-            }
+        var places: [String: Int] = [:]
+        for (index, disk) in disks.enumerated() {
+            for directory in disk.directories { places[directory] = index }
         }
-        action.pause.sort()
-        action.resume.sort()
+        /// The disks that a download fills: where it is, and where it goes.
+        func indices(of torrent: Torrent) -> Set<Int> {
+            Set([torrent[.directory].string, incomplete].compactMap { $0.flatMap { places[$0] } })
+        }
+        var action = Action()
+        if pauses {
+            let running = torrents.values.filter { $0.isDownload && !unseen.contains($0.hash) }
+            var pause: Set<InfoHash> = []
+            for (index, disk) in disks.enumerated() where disk.free < reserve {
+                let here = running.filter { indices(of: $0).contains(index) }
+                let lowest = here.map { $0[.priority].int ?? 0 }.min()
+                pause.formUnion(here.filter { ($0[.priority].int ?? 0) == lowest }.map(\.hash))
+            }
+            action.pause = pause.sorted()
+        }
+        action.resume = paused.filter { hash in
+            let indices = torrents[hash].map(indices(of:)) ?? []
+            return !indices.isEmpty && indices.allSatisfy { disks[$0].free > reserve + margin }
+        }.sorted()
         return action
     }
 

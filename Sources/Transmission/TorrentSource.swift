@@ -103,6 +103,16 @@ package final class TorrentSource: Sendable {
         }
     }
 
+    /// Where the daemon keeps the data of whatever is not complete; nil where that is where they stay.
+    package var incompleteDirectory: String? {
+        state.withLock { state in
+            guard let figures = state.watcher.session?.values, figures["incomplete_dir_enabled"] == true else {
+                return nil
+            }
+            return figures["incomplete_dir"]?.string
+        }
+    }
+
     /// The directories that hold the data of torrents.
     package var directories: Set<String> {
         state.withLock { state in
@@ -114,7 +124,7 @@ package final class TorrentSource: Sendable {
             }
             if let directory = state.watcher.session?.values["download_dir"]?.string { directories.insert(directory) }
             return directories
-        }
+        }.union(incompleteDirectory.map { [$0] } ?? [])
     }
 
     /// The newest table; nil before the first.

@@ -1,3 +1,4 @@
+import Calls
 import Foundation
 import Logging
 import Notation
@@ -65,6 +66,59 @@ import Transmission
         #expect(action == DiskReserve.Action(resume: [hashes[0]]))
         reserve.didResume(action.resume)
         #expect(reserve.paused == [hashes[1]])
+    }
+
+    @Test func `a download counts where it is and where it goes`() {
+        let disks = [disk(99, "/incomplete"), disk(500)]
+        var reserve = machine()
+        #expect(reserve.looked(at: disks, table(torrent(0))) == DiskReserve.Action())
+        let action = reserve.looked(at: disks, table(torrent(0)), incomplete: "/incomplete")
+        #expect(action == DiskReserve.Action(pause: [hashes[0]]))
+        reserve.didPause(action.pause)
+        let stopped = table(torrent(0, status: .stopped))
+        for (there, here, resumes) in [(99, 500, false), (500, 99, false), (500, 500, true)] as [(Int64, Int64, Bool)] {
+            let both = [disk(there, "/incomplete"), disk(here)]
+            #expect(!reserve.looked(at: both, stopped, incomplete: "/incomplete").resume.isEmpty == resumes)
+        }
+        // Low on both, it is told once.
+        let low = [disk(99, "/incomplete"), disk(99)]
+        var other = machine()
+        #expect(other.looked(at: low, table(torrent(0)), incomplete: "/incomplete").pause == [hashes[0]])
+    }
+
+    @Test func `each file system that torrents are on is told, and the one for incomplete data`() async throws {
+        let (place, incomplete) = (try Mounted(megabytes: 64), try Mounted(megabytes: 80))
+        let daemon = try await TransmissionDaemon(
+            .installed,
+            ["incomplete-dir-enabled": true, "incomplete-dir": .string(incomplete.path)]
+        )
+        for directory in [place.path, place.path + "/within", daemon.directory.path] {
+            _ = try await daemon.client.call(
+                "torrent-add",
+                [
+                    "metainfo": .string(Base64.encode(TransmissionDaemon.metainfo(directory))), "paused": true,
+                    "download-dir": .string(directory),
+                ]
+            )
+        }
+        try FileManager.default.createDirectory(atPath: place.path + "/within", withIntermediateDirectories: true)
+        let agent = try ServedAgent(watching: daemon)
+        let disks = try await agent.withConnection { connection in
+            let call = try await connection.open("watch", ["topics": ["host"]])
+            var disks: [Value] = []
+            for await case .event(let value) in call.events {
+                disks = value["figures"]?["disks"]?.array ?? []
+                if disks.contains(where: { $0["directory"]?.string == place.path }) { break }
+                // At the first look the table may not have been in.
+                agent.core.host.audienceChanged()
+            }
+            return disks
+        }
+        func total(_ directory: String) -> Value? { disks.first { $0["directory"]?.string == directory }?["total"] }
+        #expect(total(place.path) == .int(64 << 20))
+        #expect(total(incomplete.path) == .int(80 << 20))
+        #expect(disks.count == 3, "\(disks)")
+        daemon.stop()
     }
 
     @Test func `what somebody else starts or removes is no longer its own`() {

@@ -75,6 +75,7 @@ final class HostMonitor: Sendable {
             for key in HostCounters.rateKeys { figures[key] = rates[key] ?? state.figures?[key] }
             figures["disks"] = .array(disks.map { $0.value(reserve: diskGuard.configuration.reserve) })
             figures["disk_guard"] = .string(diskGuard.word)
+            figures["disk_paused"] = .int(Int64(diskGuard.pausedCount))
             guard figures != state.figures else { return [] }
             state.figures = figures
             state.version += 1

@@ -163,26 +163,54 @@ private func torrent(_ digit: String, _ fields: [Field: Value] = [:]) -> Torrent
         #expect(StatusCommand.exitCode(report, box: nil) == Problem.Code.controllerAbsent.exitCode)
     }
 
-    @Test(arguments: [
-        ("ok", nil), ("low", "  A disk has less room than its reserve: 1.5 GB free in /small."),
-        (
-            "paused",
-            "  The disk guard has paused downloads, and resumes them when there is room: 1.5 GB free in /small."
-        ),
-    ])
-    func `what the disk guard does is told in words, with the reason`(_ word: String, _ told: String?) {
+    @Test(
+        arguments: [
+            ("ok", 0, nil, nil),
+            ("low", 0, "  A disk has less room than its reserve: 1.5 GB free in /small.", "disk low, 1.5 GB free"),
+            (
+                "paused", 1,
+                "  The disk guard has paused 1 download, and resumes them when there is room: 1.5 GB free in /small.",
+                "1 download paused for want of space"
+            ),
+            (
+                "paused", 3,
+                "  The disk guard has paused 3 downloads, and resumes them when there is room: 1.5 GB free in /small.",
+                "3 downloads paused for want of space"
+            ),
+            (
+                "paused", nil,
+                "  The disk guard has paused downloads, and resumes them when there is room: 1.5 GB free in /small.",
+                "downloads paused for want of space"
+            ),
+        ] as [(String, Int64?, String?, String?)]
+    )
+    func `what the disk guard does is told in words, with the reason`(
+        word: String,
+        paused: Int64?,
+        told: String?,
+        short: String?
+    ) {
         let status = LinkStatus(state: "live", dataAt: 0).value
         let disks: Value = [
             ["directory": "/large", "total": 9_000_000_000, "free": 8_000_000_000, "low": false],
             ["directory": "/small", "total": 2_000_000_000, "free": 1_500_000_000, "low": .bool(word != "ok")],
         ]
-        let report = DaemonReport([
-            "boxes": [["name": "vps", "link": status, "disk_guard": .string(word), "disks": disks]]
-        ])
+        var box: [String: Value] = ["name": "vps", "link": status, "disk_guard": .string(word), "disks": disks]
+        if let paused { box["disk_paused"] = .int(paused) }
+        let report = DaemonReport(["boxes": [.map(box)]])
         #expect(DaemonReport(report.value).value == report.value)
         let lines = StatusText.lines(report, now: 0, on: .none).filter { $0.contains("disk") || $0.contains("free") }
         #expect(lines == (told.map { [$0] } ?? []))
+        #expect(StatusText.oneline(report, now: 0) == "vps live" + (short.map { ", " + $0 } ?? ""))
         #expect(report.value["boxes"]?.array?[0]["disk_guard"] == .string(word))
+        // And in the headline of `watch`, with a controller's link or without.
+        for link in [status, .null] {
+            var screen = WatchScreen(box: "vps")
+            screen.received(link: link)
+            screen.received(host: box)
+            let headline = screen.lines(on: .none, now: 0)[0]
+            #expect(headline.contains(short ?? "vps") && (short != nil || !headline.contains("space")), "\(headline)")
+        }
     }
 
     @Test func `a disk's directory cannot act on the terminal, and one with the reserve just back is named`() {

@@ -89,19 +89,21 @@ def test_groups_have_counts_and_columns_sort(page, lab):
     assert find(page, "#disk").text.startswith("free")
 
 
-@pytest.mark.parametrize("guard, told", [
-    ("ok", "1.50 GB"), ("low", "1.50 GB, below the reserve"),
-    ("paused", "1.50 GB, downloads paused for want of space"), ("constructor", "1.50 GB")])
-def test_the_disk_line_says_what_the_guard_does(page, guard, told):
+@pytest.mark.parametrize("guard, paused, told", [
+    ("ok", 0, "1.50 GB"), ("low", 0, "1.50 GB, below the reserve"),
+    ("paused", 1, "1.50 GB, 1 download paused for want of space"),
+    ("paused", 3, "1.50 GB, 3 downloads paused for want of space"),
+    ("paused", None, "1.50 GB, downloads paused for want of space"), ("constructor", 1, "1.50 GB")])
+def test_the_disk_line_says_what_the_guard_does(page, guard, paused, told):
     # Read where it is written: the seedbox's next figures replace it.
     text, is_low = page.driver.execute_async_script("""
-        const [guard, done] = arguments;
+        const [guard, paused, done] = arguments;
         import('/tools.js').then(({ showDisk }) => {
           const disk = { directory: '/downloads', total: 9e9, free: 1.5e9, low: guard === 'low' };
-          showDisk({ disks: [disk], disk_guard: guard });
+          showDisk({ disks: [disk], disk_guard: guard, disk_paused: paused });
           const line = document.querySelector('#disk');
           done([line.querySelector('dd').textContent, line.classList.contains('low')]);
-        });""", guard)
+        });""", guard, paused)
     assert text == told
     assert is_low == (guard in ("low", "paused"))
 

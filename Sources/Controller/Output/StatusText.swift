@@ -11,7 +11,7 @@ struct DaemonReport: Sendable {
         /// Of the host's figures those that tell of the disks; empty where none are known.
         var disk: [String: Value] = [:]
 
-        static let diskFigures = ["disk_guard", "disks"]
+        static let diskFigures = ["disk_guard", "disk_paused", "disks"]
 
         var value: Value { .map(disk.merging(["name": .string(name), "link": link]) { _, own in own }) }
     }
@@ -89,7 +89,8 @@ enum StatusText {
     private static func wantOfDisk(_ box: DaemonReport.Box) -> String? {
         let what: String
         switch box.disk["disk_guard"]?.string {
-        case "paused": what = "The disk guard has paused downloads, and resumes them when there is room"
+        case "paused":
+            what = "The disk guard has paused \(downloads(box.disk)), and resumes them when there is room"
         case "low": what = "A disk has less room than its reserve"
         default: return nil
         }
@@ -103,7 +104,27 @@ enum StatusText {
         return what + (rooms.isEmpty ? "" : ": " + rooms.joined(separator: ", ")) + "."
     }
 
-    /// For status bars: each box with its state, and the hop that is down where one is.
+    /// The same in a few words, for a status bar.
+    static func wantOfDiskInShort(_ figures: [String: Value]) -> String? {
+        switch figures["disk_guard"]?.string {
+        case "paused": return "\(downloads(figures)) paused for want of space"
+        case "low":
+            let free = (figures["disks"]?.array ?? []).filter { $0["low"] == true }.compactMap { $0["free"]?.int }.min()
+            return "disk low" + (free.map { ", \(Amounts.bytes($0)) free" } ?? "")
+        default: return nil
+        }
+    }
+
+    /// What the disk guard holds back; agents before this figure do not say how many.
+    private static func downloads(_ figures: [String: Value]) -> String {
+        switch figures["disk_paused"]?.int {
+        case nil: "downloads"
+        case 1: "1 download"
+        case let count?: "\(count) downloads"
+        }
+    }
+
+    /// For status bars: each box with its state, the hop that is down where one is, and a disk that is short of space.
     static func oneline(_ report: DaemonReport, now: Int64) -> String {
         guard report.software != nil else { return "farseed: not running" }
         if report.boxes.isEmpty { return "farseed: no boxes" }
@@ -112,6 +133,7 @@ enum StatusText {
             if let hop = brokenHop(box.link) { text += " (\(hop))" }
             if isLive(box.link), let roundTrip = box.link["rtt_ms"]?.int { text += " \(roundTrip) ms" }
             if !isLive(box.link), let age = age(box.link, now: now) { text += ", data \(age) old" }
+            if let want = wantOfDiskInShort(box.disk) { text += ", " + want }
             return text
         }.joined(separator: " · ")
     }

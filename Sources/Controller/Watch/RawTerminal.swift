@@ -40,24 +40,11 @@ final class RawTerminal: Sendable {
 
 /// The newest state of the watch, taken when the screen is drawn.
 final class Latest: Sendable {
-    private struct State {
-        var torrents: [InfoHash: Torrent] = [:]
-        var daemon: DaemonStatus?
-        var link: Value = .null
-    }
+    private let state = Mutex((mirror: Mirror(epoch: 0), link: Value.null))
 
-    private let state = Mutex(State())
-
-    func note(_ torrents: [InfoHash: Torrent], _ daemon: DaemonStatus?) {
-        state.withLock { state in
-            state.torrents = torrents
-            state.daemon = daemon
-        }
-    }
+    func note(_ mirror: Mirror) { state.withLock { $0.mirror = mirror } }
 
     func note(link: Value) { state.withLock { $0.link = link } }
 
-    func take() -> ([InfoHash: Torrent], DaemonStatus?, Value) {
-        state.withLock { ($0.torrents, $0.daemon, $0.link) }
-    }
+    func take() -> (mirror: Mirror, link: Value) { state.withLock(\.self) }
 }

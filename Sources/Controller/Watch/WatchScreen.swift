@@ -26,6 +26,8 @@ struct WatchScreen: Sendable {
     private var torrents: [InfoHash: Torrent] = [:]
     private var link: Value = .null
     private var daemon: DaemonStatus?
+    /// Of the host's figures those that tell of the disks.
+    private var disk: [String: Value] = [:]
     private var order = Order.added
     private var isReversed = false
     private var filter = ""
@@ -46,6 +48,10 @@ struct WatchScreen: Sendable {
     }
 
     mutating func received(link: Value) { self.link = link }
+
+    mutating func received(host: [String: Value]) {
+        disk = host.filter { DaemonReport.Box.diskFigures.contains($0.key) }
+    }
 
     mutating func told(_ message: String) { self.message = message }
 
@@ -190,8 +196,9 @@ struct WatchScreen: Sendable {
     }
 
     private func headline(_ rows: [Torrent], now: Int64) -> String {
-        let report = DaemonReport(software: "", boxes: [.init(name: box, link: link)])
+        let report = DaemonReport(software: "", boxes: [.init(name: box, link: link, disk: disk)])
         var parts = [link.isNull ? visible(box, atMost: 40) : StatusText.oneline(report, now: now)]
+        if link.isNull, let want = StatusText.wantOfDiskInShort(disk) { parts.append(want) }
         if let daemon, daemon.state != .up { parts.append("Transmission is \(daemon.state.rawValue)") }
         parts.append(TorrentList.summary(rows))
         return parts.joined(separator: "  ")

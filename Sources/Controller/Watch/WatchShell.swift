@@ -14,7 +14,7 @@ struct WatchShell: Sendable {
 
     private enum Input: Sendable {
         case key(Key)
-        /// Torrents, link or daemon are new; the newest are in the box.
+        /// Torrents, link, daemon or disks are new; the newest are in the box.
         case news
         case redraw
         case told(String)
@@ -70,8 +70,9 @@ struct WatchShell: Sendable {
             case .redraw: break
             case .told(let message): screen.told(message)
             case .news:
-                let (torrents, daemon, link) = news.take()
-                screen.received(torrents, daemon: daemon)
+                let (mirror, link) = news.take()
+                screen.received(mirror.table.torrents, daemon: mirror.daemon)
+                screen.received(host: mirror.host)
                 screen.received(link: link)
             case .key(let key):
                 switch screen.pressed(key) {
@@ -105,7 +106,7 @@ struct WatchShell: Sendable {
     private func follow(_ news: Latest, _ input: AsyncStream<Input>.Continuation) async {
         do {
             while true {
-                let call = try await backend.watch(["torrents", "daemon"])
+                let call = try await backend.watch(["torrents", "daemon", "host"])
                 var mirror = Mirror(epoch: 0)
                 var lost = false
                 for await event in call.events {
@@ -115,7 +116,7 @@ struct WatchShell: Sendable {
                     } else if let event = Event(value) {
                         lost = mirror.received(event) == .gap
                         if lost { break }
-                        news.note(mirror.table.torrents, mirror.daemon)
+                        news.note(mirror)
                     }
                     input.yield(.news)
                 }

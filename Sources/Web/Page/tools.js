@@ -48,7 +48,10 @@ export function showTotals({ list, counts, totals }) {
 }
 
 /** What the agent's disk guard does, in words after the free space. */
-const guards = new Map([["low", ", below the reserve"], ["paused", ", downloads paused for want of space"]]);
+const guards = new Map([["low", () => ", below the reserve"], ["paused", (count) => `, ${downloads(count)} paused for want of space`]]);
+
+/** An agent that does not say how many it holds back says at least that. */
+const downloads = (count) => (Number.isInteger(count) ? `${count} download${count === 1 ? "" : "s"}` : "downloads");
 
 /** The least free space of the seedbox's disks and what its guard does about it; all of them on pointing at it. */
 export function showDisk(host) {
@@ -57,7 +60,7 @@ export function showDisk(host) {
   line.hidden = disks.length === 0;
   if (disks.length === 0) return;
   const least = disks.reduce((a, b) => (b.free < a.free ? b : a));
-  const guard = guards.get(host.disk_guard) ?? "";
+  const guard = guards.get(host.disk_guard)?.(host.disk_paused) ?? "";
   put($("dd", line), bytes(least.free) + guard);
   line.classList.toggle("low", Boolean(least.low || guard));
   line.title = disks.map(({ directory, free, total }) => `${visible(directory)}: ${bytes(free)} of ${bytes(total)} free`).join("\n");

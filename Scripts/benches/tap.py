@@ -1,7 +1,7 @@
 """Stands between sshd and the agent: counts the bytes of the agent's output, plain, as SSH compresses and as it packs them.
 
 Run by sshd in place of the agent:  python3 tap.py LOG AGENT ARGUMENT …
-Every line of LOG holds the three sums until then.
+Every line of LOG holds the three sums until then, and the number of packets.
 """
 
 import os
@@ -26,7 +26,7 @@ def main():
     source, target = agent.stdout.fileno(), sys.stdout.fileno()
     # zlib@openssh.com: one stream at level 6, flushed after every packet.
     stream = zlib.compressobj(6)
-    plain = compressed = framed = 0
+    plain = compressed = framed = packets = 0
     while data := os.read(source, 32768):
         # A channel's number and the length go into the same stream.
         head = b"\x5e\0\0\0\0" + len(data).to_bytes(4, "big")
@@ -34,8 +34,9 @@ def main():
         compressed += payload
         framed += packed(payload)
         plain += len(data)
+        packets += 1
         # Before the bytes themselves, so that whoever has seen them finds them counted.
-        log.write(f"{plain} {compressed} {framed}\n")
+        log.write(f"{plain} {compressed} {framed} {packets}\n")
         while data:
             data = data[os.write(target, data):]
     return agent.wait()

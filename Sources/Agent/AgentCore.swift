@@ -29,6 +29,7 @@ final class AgentCore: Sendable {
         group: any EventLoopGroup,
         logger: Logger,
         timing: WatcherTiming? = nil,
+        proc: String = "/proc",
         launch: @escaping Programs.Launch = ChildProcess.start
     ) {
         var rpc = configuration.rpc
@@ -49,7 +50,7 @@ final class AgentCore: Sendable {
         programs = Programs(configuration, rpc: rpc, account: account, group: group, launch: launch)
         let disk = configuration.disk
         let keeper = DiskKeeper(source: source, configuration: disk, verbs: verbs, state: state, logger: logger)
-        host = HostMonitor(source: source, diskGuard: keeper)
+        host = HostMonitor(source: source, diskGuard: keeper, proc: proc)
     }
 
     /// Watches until it is cancelled.

@@ -11,6 +11,9 @@ final class HostMonitor: Sendable {
     /// Seconds between two looks while somebody looks at what is told, and while nobody does.
     static let watchedInterval = 5
     static let unwatchedInterval = 30
+    /// How long figures wait for the next look at the torrents, to be told together: a little longer than that comes. One
+    /// that does not come, because the daemon is busy, does not hold them up.
+    static let patience = Duration.milliseconds(2500)
 
     private struct State {
         var figures: [String: Value]?
@@ -22,19 +25,28 @@ final class HostMonitor: Sendable {
     private let source: TorrentSource
     private let diskGuard: DiskKeeper
     private let proc: String
+    private let patience: Duration
     private let state = Mutex(State())
     private let wakeup = Wakeup()
 
-    init(source: TorrentSource, diskGuard: DiskKeeper, proc: String = "/proc") {
+    init(
+        source: TorrentSource,
+        diskGuard: DiskKeeper,
+        proc: String = "/proc",
+        patience: Duration = HostMonitor.patience
+    ) {
         self.source = source
         self.diskGuard = diskGuard
         self.proc = proc
+        self.patience = patience
     }
 
     var figures: (version: Int, figures: [String: Value])? {
         state.withLock { state in state.figures.map { (state.version, $0) } }
     }
 
+    /// Rings `bell` where new figures have waited for long enough; who looks at them on every look at the torrents has
+    /// them by then.
     func subscribe(_ bell: Wakeup) -> Int {
         let id = state.withLock { state in
             state.nextListener += 1
@@ -54,33 +66,49 @@ final class HostMonitor: Sendable {
 
     func run() async {
         var counters = HostCounters.read(proc)
+        var isNews = false
         while !Task.isCancelled {
             // A fast line fills what the guard keeps free in less than the long interval.
             let isOften = source.isLookedAt || diskGuard.configuration.pauses
-            await wakeup.wait(upTo: .seconds(isOften ? Self.watchedInterval : Self.unwatchedInterval))
+            await pause(.seconds(isOften ? Self.watchedInterval : Self.unwatchedInterval), isNews)
             let now = HostCounters.read(proc)
             // Rung twice in a moment there is nothing to compute a rate from.
             let rates = now.time - counters.time >= 1_000_000 ? now.rates(since: counters) : [:]
             if !rates.isEmpty { counters = now }
             let disks = Disk.all(holding: source.directories)
             await diskGuard.look(at: disks)
-            publish(rates, disks)
+            isNews = publish(rates, disks)
         }
     }
 
-    private func publish(_ rates: [String: Value], _ disks: [Disk]) {
-        let bells: [Wakeup] = state.withLock { state in
+    /// Waits for the next look or for somebody who wants one; on the way tells the news that nobody has fetched.
+    private func pause(_ interval: Duration, _ isNews: Bool) async {
+        let start = ContinuousClock.now
+        if isNews {
+            await wakeup.wait(upTo: patience)
+            for bell in state.withLock({ Array($0.listeners.values) }) { bell.ring() }
+            guard ContinuousClock.now - start >= patience else { return }
+        }
+        await wakeup.wait(upTo: interval - (ContinuousClock.now - start))
+    }
+
+    /// False where nothing has changed.
+    private func publish(_ rates: [String: Value], _ disks: [Disk]) -> Bool {
+        let (isNews, bells): (Bool, [Wakeup]) = state.withLock { state in
             var figures = HostFacts.read(proc)
             // Rates that could not be taken this time are those of last time.
             for key in HostCounters.rateKeys { figures[key] = rates[key] ?? state.figures?[key] }
             figures["disks"] = .array(disks.map { $0.value(reserve: diskGuard.configuration.reserve) })
             figures["disk_guard"] = .string(diskGuard.word)
             figures["disk_paused"] = .int(Int64(diskGuard.pausedCount))
-            guard figures != state.figures else { return [] }
+            guard figures != state.figures else { return (false, []) }
+            // The first ones are waited for.
+            let bells = state.figures == nil ? Array(state.listeners.values) : []
             state.figures = figures
             state.version += 1
-            return Array(state.listeners.values)
+            return (true, bells)
         }
         for bell in bells { bell.ring() }
+        return isNews
     }
 }

@@ -6,7 +6,8 @@ import Seedbox
 import Transmission
 
 /// There is no queue. Whenever the caller has credit, the next event is made from what is newest and what was sent last;
-/// a slow caller so gets fewer and larger events.
+/// a slow caller so gets fewer and larger events. What is small and due at the same moment goes out in one write, and so
+/// in one packet.
 struct Watch {
     private struct Topics: OptionSet {
         var rawValue: Int
@@ -18,6 +19,9 @@ struct Watch {
 
     /// Bytes of one event, by estimate; a frame holds 256 KiB.
     static let largestEvent = 200_000
+
+    /// Bytes that events take together at most, by estimate; about what SSH puts into a packet.
+    static let largestWrite = 32_000
 
     /// The longest wait for a fresh look at the daemon; after it the last known state is told.
     static let patience = Duration.seconds(3)
@@ -89,13 +93,25 @@ struct Watch {
         }
         while true {
             try await call.ready()
-            if let event = next() {
-                try await call.emit(event.value)
-            } else {
-                await bell.wait()
-                try Task.checkCancellation()
-            }
+            let (events, isAll) = due(within: min(Self.largestWrite, call.credit))
+            try await call.emit(events)
+            // What came up since then waits for its bell, which may have rung already.
+            guard isAll else { continue }
+            await bell.wait()
+            try Task.checkCancellation()
         }
+    }
+
+    /// The events that are due, as many as fit, and whether that is all of them.
+    private mutating func due(within limit: Int) -> (events: [Value], isAll: Bool) {
+        var events: [Value] = []
+        var size = 0
+        while size < limit {
+            guard let event = next()?.value else { return (events, true) }
+            size += ReplayLog.estimate(event)
+            events.append(event)
+        }
+        return (events, false)
     }
 
     /// The next event that is due, newest state first asked for here.

@@ -48,22 +48,39 @@ extension CallConnection {
         }
     }
 
-    func emit(_ event: Value, on id: UInt32) async throws {
-        let payload = CBOR.encode(event)
-        guard payload.count <= Frame.maximumPayload else { throw Self.tooLarge("An event's contents", payload.count) }
-        try await attempting { state -> Attempt<Void> in
-            if let end = state.end { throw end.problem }
-            guard state.queue.hasSpace else { return .wait(.space) }
+    func emit(_ events: [Value], on id: UInt32) async throws {
+        var rest = events.map { CBOR.encode($0) }[...]
+        for payload in rest where payload.count > Frame.maximumPayload {
+            throw Self.tooLarge("An event's contents", payload.count)
+        }
+        while !rest.isEmpty {
+            // Under one lock, so that the writer finds them together.
+            let sent = try await attempting { [rest] state in try Self.append(rest, on: id, to: &state) }
+            rest = rest.dropFirst(sent)
+        }
+    }
+
+    /// Queues as many events as there is credit and room for, and says how many.
+    private static func append(
+        _ payloads: ArraySlice<[UInt8]>,
+        on id: UInt32,
+        to state: inout CallsState
+    ) throws -> Attempt<Int> {
+        if let end = state.end { throw end.problem }
+        var sent = 0
+        for payload in payloads {
+            guard state.queue.hasSpace else { return sent > 0 ? .done(sent) : .wait(.space) }
             switch state.machine.spend(Frame.cost(payload: payload.count), on: id) {
             case .send:
                 state.append(.event, call: id, payload: payload)
-                return .done(())
+                sent += 1
             case .wait:
-                return .wait(.credit(id))
+                return sent > 0 ? .done(sent) : .wait(.credit(id))
             case .ended:
                 throw CancellationError()
             }
         }
+        return .done(sent)
     }
 
     func ready(_ id: UInt32) async throws {

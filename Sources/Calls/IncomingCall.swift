@@ -36,7 +36,10 @@ package final class IncomingCall: Sendable {
     ///
     /// Throws `CancellationError` when the caller gives up, a `Problem` where the event is too large or the connection
     /// was lost. One sender at a time, where their order matters.
-    package func emit(_ event: Value) async throws { try await connection.emit(event, on: id) }
+    package func emit(_ event: Value) async throws { try await connection.emit([event], on: id) }
+
+    /// Sends events one behind the other, in one write where there is credit for all of them.
+    package func emit(_ events: [Value]) async throws { try await connection.emit(events, on: id) }
 
     /// Returns when `emit` would not wait: the moment to work out the newest state and send only that.
     package func ready() async throws { try await connection.ready(id) }

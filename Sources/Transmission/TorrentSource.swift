@@ -205,30 +205,19 @@ package final class TorrentSource: Sendable {
         }
         let alarm = Task {
             guard (try? await Task.sleep(for: .milliseconds(lateAfter))) != nil else { return }
-            self.publish { watcher, _ in watcher.late() }
+            self.publish(endOf: nil) { watcher, _ in watcher.late() }
         }
         defer { alarm.cancel() }
         do throws(TransmissionError) {
             let answer = try await answer(to: request)
             let daemonSession = client.sessionID
-            publish { watcher, now in
+            publish(endOf: request.isLook ? number : nil) { watcher, now in
                 watcher.received(answer, to: request, daemonSession: daemonSession, now: now)
             }
-            if request.isLook { lookOver(number) }
         } catch {
             guard error.code != .cancelled else { return }
-            publish { watcher, now in watcher.failed(error, now: now) }
-            lookOver(number)
+            publish(endOf: number) { watcher, now in watcher.failed(error, now: now) }
         }
-    }
-
-    private func lookOver(_ number: Int) {
-        let bells = state.withLock { state in
-            state.looksOver = number
-            state.lookedAt = now
-            return Array(state.listeners.values)
-        }
-        for bell in bells { bell.ring() }
     }
 
     private func answer(to request: Watcher.Request) async throws(TransmissionError) -> Watcher.Answer {
@@ -256,12 +245,17 @@ package final class TorrentSource: Sendable {
         }
     }
 
-    private func publish(_ step: (inout Watcher, Int64) -> [Watcher.Output]) {
+    /// Rings once for all that a step brings, and for the end of a look even where it brings nothing.
+    private func publish(endOf look: Int?, _ step: (inout Watcher, Int64) -> [Watcher.Output]) {
         let now = now
         let bells: [Wakeup] = state.withLock { state in
             let outputs = step(&state.watcher, now)
             if state.watcher.daemon?.state == .up { state.answeredAt = now }
-            guard !outputs.isEmpty else { return [] }
+            if let look {
+                state.looksOver = look
+                state.lookedAt = now
+            }
+            guard look != nil || !outputs.isEmpty else { return [] }
             for output in outputs {
                 switch output {
                 case .delta(let position, let delta): state.log.append(delta, seq: position.seq, now: now)
@@ -269,6 +263,7 @@ package final class TorrentSource: Sendable {
                 case .daemon, .began: break
                 }
             }
+            guard !state.watcher.isMoreComing(after: outputs, now: now) else { return [] }
             return Array(state.listeners.values)
         }
         for bell in bells { bell.ring() }

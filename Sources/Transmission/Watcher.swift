@@ -101,7 +101,7 @@ package struct Watcher: Sendable {
 
     package mutating func next(now: Int64) -> Action {
         if retryAt > now { return .wait(until: retryAt) }
-        if session == nil || sessionDue <= now { return .ask(.session) }
+        if isSessionDue(now: now) { return .ask(.session) }
         if unfinished != nil, let wanted = extras.next(Self.batch) { return .ask(.torrents(.some(wanted), .extras)) }
         if table == nil || fullDue <= now || now - (lastTable ?? now) > timing.gap {
             return .ask(.torrents(.all, .all))
@@ -112,7 +112,18 @@ package struct Watcher: Sendable {
         if let wanted = extras.next(Self.batch) { return .ask(.torrents(.some(wanted), .extras)) }
         if hotDue <= now { return .ask(.torrents(.recent, .hot)) }
         if coldDue <= now { return .ask(.torrents(.all, .cold)) }
-        return .wait(until: min(sessionDue, fullDue, hotDue, coldDue))
+        return .wait(until: min(fullDue, hotDue, coldDue))
+    }
+
+    /// Right before a look at what moves, so that what both bring can be told together.
+    private func isSessionDue(now: Int64) -> Bool {
+        session == nil || sessionDue <= now && (table == nil || min(hotDue, fullDue) <= now)
+    }
+
+    /// Whether what was found can wait for the look that follows at once.
+    package func isMoreComing(after outputs: [Output], now: Int64) -> Bool {
+        guard table != nil, retryAt <= now, min(hotDue, fullDue) <= now else { return false }
+        return outputs.allSatisfy { if case .session = $0 { true } else { false } }
     }
 
     /// `daemonSession` is the session id that the answer came with.

@@ -102,7 +102,12 @@ import Transmission
             state: nil,
             logger: Logger(label: "test")
         )
-        let monitor = HostMonitor(source: source, diskGuard: keeper, proc: temporary.path)
+        let monitor = HostMonitor(
+            source: source,
+            diskGuard: keeper,
+            proc: temporary.path,
+            patience: .milliseconds(10)
+        )
         let bell = Wakeup()
         let running = Task { await monitor.run() }
         _ = monitor.subscribe(bell)

@@ -21,6 +21,7 @@ struct ServedAgent {
         account: Account? = nil,
         state: StateDirectory? = nil,
         timing: WatcherTiming? = nil,
+        proc: String = "/proc",
         launch: @escaping Programs.Launch = ChildProcess.start
     ) {
         var configuration = configuration
@@ -34,6 +35,7 @@ struct ServedAgent {
             group: MultiThreadedEventLoopGroup.singleton,
             logger: logger,
             timing: timing,
+            proc: proc,
             launch: launch
         )
     }

@@ -31,6 +31,23 @@ import Transmission
         try await daemon.stop()
     }
 
+    @Test(arguments: VerbCase.all.filter { $0.arguments["hashes"] != nil || $0.arguments["hash"] != nil })
+    func `a command names the torrents that it was given, by hash, and leaves the others alone`(
+        _ verbCase: VerbCase
+    ) async throws {
+        let daemon = try await ScriptedTransmission(.honest, status: verbCase.status)
+        let named = verbCase.arguments["hashes"]?.array ?? [verbCase.arguments["hash"] ?? .null]
+        let both = [ScriptedTransmission.first, ScriptedTransmission.second]
+        let others = both.filter { !named.contains(.string($0.hex)) }
+        #expect(others.count == 1)
+        let before = others.map(daemon.torrent)
+        _ = try await verbs(daemon).perform(verbCase.verb, .map(verbCase.arguments))
+        #expect(!daemon.targets.isEmpty)
+        #expect(daemon.targets.allSatisfy { $0 == named })
+        #expect(others.map(daemon.torrent) == before)
+        try await daemon.stop()
+    }
+
     @Test(arguments: VerbCase.all, [ScriptedTransmission.Conduct.idle, .lying])
     func `what a daemon only says that it did is refused`(
         _ verbCase: VerbCase,

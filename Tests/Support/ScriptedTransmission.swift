@@ -1,6 +1,6 @@
 /// A Transmission in this process that keeps torrents and settings, and does what it is told or only says so.
 
-import Notation
+package import Notation
 package import Seedbox
 import Synchronization
 package import Transmission
@@ -27,6 +27,18 @@ package final class ScriptedTransmission: Sendable {
     /// The commands that would change something, in their order.
     package var commands: [String] { script.state.withLock(\.commands) }
     package var requests: Int { daemon.seen.count }
+    /// What the commands among the requests named; nil where one named no torrents.
+    package var targets: [[Value]?] {
+        daemon.seen.compactMap { request in
+            let method = request.body["method"]?.string ?? ""
+            guard !Self.questions.contains(method) else { return nil }
+            return .some(request.body["arguments"]?["ids"].map { $0.array ?? [$0] })
+        }
+    }
+    private static let questions: Set<String> = ["torrent-get", "session-get", "session-stats"]
+
+    /// Everything about a torrent.
+    package func torrent(_ hash: InfoHash) -> [String: Value]? { script.state.withLock { $0.torrents[hash.hex] } }
 
     /// Two torrents of two files each; the first is in the state `status` and has a tracker.
     package init(_ conduct: Conduct, status: Int64 = 0) async throws {

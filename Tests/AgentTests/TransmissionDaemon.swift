@@ -16,19 +16,27 @@ final class TransmissionDaemon: @unchecked Sendable {
         var description: String
     }
 
-    /// Of Transmission: the machine's own (3.00 on Debian 12), the last of the old protocol, and one of JSON-RPC.
+    /// Of Transmission: the machine's own (3.00 on Debian 12), the last of the old protocol, and one of JSON-RPC; and any
+    /// other whose programs lie in the folder that `FARSEED_TRANSMISSION` names.
     enum Release: String, CaseIterable, CustomTestStringConvertible {
         case installed
         case beta41 = "4.1-beta"
         case stable41 = "4.1"
+        case given
+
+        private static let folder = ProcessInfo.processInfo.environment["FARSEED_TRANSMISSION"]
+        static let allCases: [Release] = [.installed, .beta41, .stable41] + (folder == nil ? [] : [.given])
 
         var testDescription: String { "Transmission \(rawValue)" }
 
         func path(_ program: String) throws -> String {
             let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../..").standardized
             let path =
-                self == .installed
-                ? "/usr/bin/\(program)" : root.appending(path: ".build/transmission/\(rawValue)/\(program)").path
+                switch self {
+                case .installed: "/usr/bin/\(program)"
+                case .beta41, .stable41: root.appending(path: ".build/transmission/\(rawValue)/\(program)").path
+                case .given: "\(Self.folder ?? "")/\(program)"
+                }
             guard access(path, X_OK) == 0 else {
                 throw Missing(description: "There is no \(path). `Scripts/need lab test` brings it.")
             }

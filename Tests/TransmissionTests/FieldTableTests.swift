@@ -5,7 +5,7 @@ import Testing
 @testable import Transmission
 
 @Suite struct FieldTableTests {
-    @Test(arguments: [(Recorded.table300, RPCDialect.old), (Recorded.table40, .old), (Recorded.table41, .jsonRPC)])
+    @Test(arguments: [(Recorded.table300, RPCDialect.old), (Recorded.table41, .jsonRPC)])
     func `every version's table becomes the same fields`(_ text: String, _ dialect: RPCDialect) throws {
         let rows = try FieldTable.rows(try dialect.arguments(of: try Recorded.value(text)))
         #expect(rows.count == 2)
@@ -25,6 +25,26 @@ import Testing
         #expect(rows[1].fields[.status] == "stopped")
         #expect(rows[1].fields[.progress] == .double(1))
         #expect(rows[1].fields[.ratio] == 1.999)
+    }
+
+    @Test func `every field of 4_0 is read`() throws {
+        let rows = try FieldTable.rows(try RPCDialect.old.arguments(of: try Recorded.value(Recorded.table406)))
+        try #require(rows.count == 2)
+        #expect(Set(rows[0].fields.keys) == Set(Field.allCases))
+        let told: [Field: Value] = [
+            .name: "🧅 onion", .status: "stopped", .progress: 0.0, .checked: 0.0, .metadata: 1.0, .size: 120_000,
+            .left: 120_000, .ratio: 0.0, .eta: -1, .labels: ["a"], .directory: "/srv/dl", .added: 1_796_006_810,
+            .done: 0,
+            .isPrivate: false, .priority: 0, .downLimit: 500_000, .upLimit: 100_000, .sessionLimits: true,
+            .ratioLimit: 2.0, .idleLimit: 30, .peerLimit: 50, .trackers: ["tracker.example", "[2001:db8::1]"],
+            .files: 3, .queue: 0, .finished: false, .stalled: true, .error: 0, .message: "", .comment: "",
+        ]
+        for (field, value) in told { #expect(rows[0].fields[field] == value, "\(field)") }
+        #expect(rows[1].fields[.isPrivate] == true)
+        #expect(rows[1].fields[.files] == 1)
+        let recent = try RPCDialect.old.arguments(of: try Recorded.value(Recorded.recent406))
+        #expect(recent["removed"] == [1])
+        #expect(try FieldTable.rows(recent).map(\.id) == [2])
     }
 
     @Test func `a value of another type leaves its field out and keeps the row`() throws {

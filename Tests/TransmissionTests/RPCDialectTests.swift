@@ -46,6 +46,10 @@ import Testing
             try RPCDialect.old.arguments(of: ["result": "no such torrent"])
         }
         #expect(old.message.contains("no such torrent"))
+        let recorded = try #require(throws: TransmissionError.self) {
+            try RPCDialect.old.arguments(of: try Recorded.value(Recorded.refusal406))
+        }
+        #expect(recorded.message.contains("No such file or directory"))
     }
 
     @Test func `session figures are alike and keep secrets back`() throws {
@@ -64,6 +68,16 @@ import Testing
                 $0.contains("blocklist_url") || $0.contains("script") || $0.contains("session")
             }
         )
+        let middle = try SessionFigures(
+            session: try RPCDialect.old.arguments(of: try Recorded.value(Recorded.session406)),
+            statistics: try RPCDialect.old.arguments(of: try Recorded.value(Recorded.statistics406))
+        )
+        #expect([middle.rpcVersion, middle.values["torrent_count"]?.int] == [17, 2])
+        #expect(middle.version == "4.0.6 (0)")
+        #expect(middle.values["speed_limit_down"] == 500_000)
+        #expect(middle.values["incomplete_dir"] == "/srv/incomplete")
+        let text = JSON.text(.map(middle.values))
+        #expect(!text.contains("@") && !text.contains("script"))
         let new = try SessionFigures(
             session: try RPCDialect.jsonRPC.arguments(of: try Recorded.value(Recorded.session41)),
             statistics: nil

@@ -1,6 +1,7 @@
 """`bench agent`: what watching a seedbox costs the agent, the wire and the daemon, beside transmission-remote -l."""
 
 import base64
+import contextlib
 import hashlib
 import json
 import shlex
@@ -28,6 +29,13 @@ SETTLE, PATIENCE = 120, 180
 TRY = 20
 #: What was started within a minute is "recently active" to Transmission.
 REST = 62
+#: `--day`: so many times as fast as life, with so many torrents. It is over when the daemon has got a day's requests, a
+#: connection each: what moves, all torrents' cold fields, all of all, and two for the session, by their intervals in
+#: seconds; or after so many times as long as that should take.
+LAPSE, DAY_TORRENTS, DAY, DAY_PATIENCE = 100, 5000, 86_400, 5
+REQUESTS = {2: 1, 45: 1, 300: 1, 30: 2}
+#: The rate of what changes then, so that it lasts.
+DAY_RATE = 8
 #: Other clients, and how often they ask for all torrents while someone looks, in seconds; see ask.py.
 CLIENTS, ASKED = {"Flood": 2, "TrguiNG": 5}, 5
 HERE = Path(__file__).resolve().parent
@@ -59,14 +67,20 @@ class Measure:
 
     def run(self):
         """Fills the box step by step and measures at each."""
+        if self.options.day:
+            self.lab.write_agent_conf(time_lapse=self.options.lapse)
         # What it finds at its start shall rest.
         self.lab.box.rpc("session-set", {"start-added-torrents": False})
+        rate = DAY_RATE if self.options.day else MOVING_RATE
         for number in range(MOVING):
             data, info_hash = self.lab.make_torrent(f"moving-{number}.iso", MOVING_SIZE)
             self.lab.box.rpc("torrent-add", {"metainfo": base64.b64encode(data).decode(), "paused": True})
-            self.lab.box.rpc("torrent-set", {"ids": [info_hash], "downloadLimit": MOVING_RATE, "downloadLimited": True})
+            self.lab.box.rpc("torrent-set", {"ids": [info_hash], "downloadLimit": rate, "downloadLimited": True})
             self.moving.append(info_hash)
         with self.home:
+            if self.options.day:
+                self._day((self.options.torrents or [DAY_TORRENTS])[0])
+                return
             for size in self.options.torrents or (QUICK_SIZES if self.options.quick else SIZES):
                 self.say(f"{size} torrents: adding them")
                 self._fill(size)
@@ -80,6 +94,43 @@ class Measure:
                 time.sleep(max(0, rested - time.monotonic()))
                 self.say(f"{size} torrents: farseed watch for {self.window} s")
                 self._watched(f"{size} torrents")
+
+    def _day(self, size):
+        """As many looks as a day has, one soon after the other."""
+        self.say(f"{size} torrents: adding them")
+        self._fill(size)
+        self._move()
+        case, day = f"{size} torrents, a day", DAY * self.options.share
+        requests = sum(int(day / interval) * count for interval, count in REQUESTS.items())
+        deadline = time.monotonic() + DAY_PATIENCE * day / self.options.lapse + SETTLE
+        with self._watching():
+            agents, daemon = home.agents(self.lab), self._daemon()
+            before, began = (processes.cpu(agents), processes.cpu(daemon), self._tapped()), time.monotonic()
+            first, made, resident = connections(daemon[0]), 0, []
+            while made < requests:
+                if time.monotonic() > deadline:
+                    raise LabError(f"The daemon has got {made} requests; a day has {requests}.")
+                resident.append((sum(map(processes.memory, agents)), sum(map(processes.share, agents))))
+                time.sleep(1)
+                made = connections(daemon[0]) - first
+                if len(resident) % 60 == 0:
+                    self.say(f"{made} of {requests} requests, {resident[-1][0] / 1e6:.1f} MB")
+            passed, tapped = time.monotonic() - began, self._tapped()
+            mine, theirs = processes.cpu(agents) - before[0], processes.cpu(daemon) - before[1]
+        tenth = max(1, len(resident) // 10)
+        add = self.table.add
+        add(case, "requests", made, "requests", 1)
+        add(case, "time that they took", passed, "s", 1)
+        add(case, "agent, CPU", mine, "s", 1)
+        add(case, "agent, CPU of one core, spread over the day", 100 * mine / day, "%", 1)
+        add(case, "daemon, CPU of one core, spread over the day", 100 * theirs / day, "%", 1)
+        for number, what in enumerate(("all its processes", "pages of several processes once")):
+            sizes = [each[number] / 1e6 for each in resident]
+            add(case, f"agent, resident, {what}, at most", max(sizes), "MB", len(sizes))
+            add(case, f"agent, resident, {what}, first tenth", statistics.median(sizes[:tenth]), "MB", tenth)
+            add(case, f"agent, resident, {what}, last tenth", statistics.median(sizes[-tenth:]), "MB", tenth)
+        packets = tapped[3] - before[2][3]
+        add(case, "agent, packet of SSH", (tapped[2] - before[2][2]) / max(1, packets), "bytes", packets)
 
     def _fill(self, size):
         """Makes the daemon start with more torrents, which is sooner done than to add each."""
@@ -132,15 +183,24 @@ class Measure:
                 if b"/swarm/box" in Path("/proc", str(pid), "cmdline").read_bytes()]
 
     def _tapped(self):
-        """Bytes of the agent's output until now: plain, compressed, and packed by SSH."""
+        """Bytes of the agent's output until now, plain, compressed, and packed by SSH, and its packets."""
         return [int(word) for word in self.log.read_text().splitlines()[-1].split()]
 
-    def _watched(self, case):
+    @contextlib.contextmanager
+    def _watching(self):
+        """Somebody looks."""
         watch = subprocess.Popen(self.home.argv("watch", "--json"), env=self.home.environment,
                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             # The first seconds hold the full table, which is no part of an interval.
             time.sleep(3 * INTERVAL)
+            yield
+        finally:
+            watch.terminate()
+            watch.wait(PATIENCE)
+
+    def _watched(self, case):
+        with self._watching():
             agents, daemon = home.agents(self.lab), self._daemon()
             before = processes.cpu(agents), processes.cpu(daemon), self._tapped(), time.monotonic()
             resident, shared = [], []
@@ -150,9 +210,6 @@ class Measure:
                 time.sleep(1)
             passed = time.monotonic() - before[3]
             mine, theirs, tapped = processes.cpu(agents) - before[0], processes.cpu(daemon) - before[1], self._tapped()
-        finally:
-            watch.terminate()
-            watch.wait(PATIENCE)
         intervals = passed / INTERVAL
         add = self.table.add
         add(case, "agent, CPU of one core", 100 * mine / passed, "%", 1)
@@ -161,6 +218,7 @@ class Measure:
         add(case, "agent, output per 2 s", (tapped[0] - before[2][0]) / intervals, "bytes", 1)
         add(case, "agent, output per 2 s, compressed", (tapped[1] - before[2][1]) / intervals, "bytes", 1)
         add(case, "agent, output per 2 s, packed by SSH", (tapped[2] - before[2][2]) / intervals, "bytes", 1)
+        add(case, "agent, packets per 2 s", (tapped[3] - before[2][3]) / intervals, "packets", 1)
         add(case, "daemon while the agent watches, CPU", 100 * theirs / passed, "%", 1)
 
     def _listed(self, case):
@@ -194,6 +252,13 @@ class Measure:
         add(case, f"{client}, RPC reply every {interval} s", plain, "bytes", ASKED)
         add(case, f"{client}, RPC reply compressed", compressed, "bytes", ASKED)
         add(case, f"daemon while {client} asks, CPU", 100 * used / interval, "%", ASKED)
+
+
+def connections(pid):
+    """How many connections were taken so far in the network of a process."""
+    names, values = (line.split() for line in Path("/proc", str(pid), "net/snmp").read_text().splitlines()
+                     if line.startswith("Tcp:"))
+    return int(values[names.index("PassiveOpens")])
 
 
 def info_dictionary(name, size=40_000):

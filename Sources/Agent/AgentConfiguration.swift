@@ -15,6 +15,8 @@ struct AgentConfiguration: Sendable, Hashable {
     var disk = DiskGuard()
     /// Seconds between two looks at Transmission while nobody looks.
     var unwatchedInterval: Int64 = 15
+    /// By how much faster than usual Transmission and the host are looked at: a day's looks in minutes, to measure them.
+    var timeLapse: Int64 = 1
     /// Whether one process per user holds the state for all sessions, so that a lost connection misses nothing.
     var isResident = true
     /// Of swift-log: `trace` to `critical`.
@@ -94,7 +96,7 @@ extension AgentConfiguration {
 
     private static let keywords = [
         "rpc-url", "rpc-auth-file", "state-directory", "transmission-remote", "allow-exec", "exec-time-limit",
-        "exec-output-limit", "exec-environment", "disk-reserve", "disk-guard", "unwatched-interval",
+        "exec-output-limit", "exec-environment", "disk-reserve", "disk-guard", "unwatched-interval", "time-lapse",
         "resident", "log-level",
     ]
     private static let repeatable: Set<String> = ["allow-exec", "exec-environment"]
@@ -133,6 +135,7 @@ extension AgentConfiguration {
         case "disk-reserve": disk.reserve = try size(words, keyword)
         case "disk-guard": disk.pauses = try truth(words, keyword)
         case "unwatched-interval": unwatchedInterval = try number(words, keyword, 10...30)
+        case "time-lapse": timeLapse = try number(words, keyword, 1...1000)
         case "resident": isResident = try truth(words, keyword)
         case "log-level":
             let level = try one(words, keyword)

@@ -43,6 +43,7 @@ final class AgentCore: Sendable {
         let epoch = WallClock.microseconds
         var usual = WatcherTiming()
         usual.unwatched = configuration.unwatchedInterval * 1000
+        usual.lapse(by: configuration.timeLapse)
         source = TorrentSource(client: client, epoch: epoch, timing: timing ?? usual, swept: Heap.giveBack)
         self.state = state
         verbs = Verbs(client: client)
@@ -50,7 +51,7 @@ final class AgentCore: Sendable {
         programs = Programs(configuration, rpc: rpc, account: account, group: group, launch: launch)
         let disk = configuration.disk
         let keeper = DiskKeeper(source: source, configuration: disk, verbs: verbs, state: state, logger: logger)
-        host = HostMonitor(source: source, diskGuard: keeper, proc: proc)
+        host = HostMonitor(source: source, diskGuard: keeper, proc: proc, lapse: configuration.timeLapse)
     }
 
     /// Watches until it is cancelled.

@@ -26,6 +26,7 @@ final class HostMonitor: Sendable {
     private let diskGuard: DiskKeeper
     private let proc: String
     private let patience: Duration
+    private let lapse: Int64
     private let state = Mutex(State())
     private let wakeup = Wakeup()
 
@@ -33,12 +34,14 @@ final class HostMonitor: Sendable {
         source: TorrentSource,
         diskGuard: DiskKeeper,
         proc: String = "/proc",
-        patience: Duration = HostMonitor.patience
+        patience: Duration = HostMonitor.patience,
+        lapse: Int64 = 1
     ) {
         self.source = source
         self.diskGuard = diskGuard
         self.proc = proc
-        self.patience = patience
+        self.patience = patience / lapse
+        self.lapse = lapse
     }
 
     var figures: (version: Int, figures: [String: Value])? {
@@ -70,7 +73,7 @@ final class HostMonitor: Sendable {
         while !Task.isCancelled {
             // A fast line fills what the guard keeps free in less than the long interval.
             let isOften = source.isLookedAt || diskGuard.configuration.pauses
-            await pause(.seconds(isOften ? Self.watchedInterval : Self.unwatchedInterval), isNews)
+            await pause(.seconds(isOften ? Self.watchedInterval : Self.unwatchedInterval) / lapse, isNews)
             let now = HostCounters.read(proc)
             // Rung twice in a moment there is nothing to compute a rate from.
             let rates = now.time - counters.time >= 1_000_000 ? now.rates(since: counters) : [:]

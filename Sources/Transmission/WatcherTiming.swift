@@ -23,4 +23,11 @@ package struct WatcherTiming: Sendable, Hashable {
     package var busy: Int64 = 8_000
 
     package init() {}
+
+    /// Everything is asked so many times as often; what a daemon may take stays.
+    package mutating func lapse(by factor: Int64) {
+        for step in [\Self.watched, \.unwatched, \.cold, \.coldUnwatched, \.full, \.session] {
+            self[keyPath: step] = max(1, self[keyPath: step] / factor)
+        }
+    }
 }

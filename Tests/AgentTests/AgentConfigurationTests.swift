@@ -25,6 +25,7 @@ import Transmission
                 disk-reserve 5G
                 disk-guard yes
                 unwatched-interval 30
+                time-lapse 60
                 resident no
                 log-level debug
                 """
@@ -47,6 +48,7 @@ import Transmission
         )
         #expect(configuration.disk == .init(reserve: 5 << 30, pauses: true))
         #expect(configuration.unwatchedInterval == 30)
+        #expect(configuration.timeLapse == 60)
         #expect(configuration.isResident == false)
         #expect(configuration.logLevel == "debug")
     }
@@ -95,10 +97,11 @@ import Transmission
                     transmission-remote /a/../b
                     rpc-auth-file
                     unwatched-interval 5
+                    time-lapse 0
                     """
             )
         }
-        #expect(error?.faults.map(\.line) == [1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14])
+        #expect(error?.faults.map(\.line) == [1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15])
         #expect(error?.faults.allSatisfy { $0.message.hasSuffix(".") } == true)
         #expect(error?.faults[1].message.contains("allow-exec") == true)
     }

@@ -35,6 +35,7 @@ BOUNDS = {
     "agent, output per 2 s": (100, 5_000),
     "agent, output per 2 s, compressed": (20, 1_000),
     "agent, output per 2 s, packed by SSH": (60, 1_500),
+    "agent, packets per 2 s": (0.2, 3),
     "daemon while the agent watches, CPU": (0, 50),
     "transmission-remote -l, output": (5_000, 20_000),
     "transmission-remote -l, output, compressed": (50, 5_000),

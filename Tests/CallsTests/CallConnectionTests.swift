@@ -112,6 +112,34 @@ import Wire
         }
     }
 
+    @Test func `Events that are sent together are written together, as far as there is credit`() async throws {
+        let (outside, inside) = PipeByteStream.pair()
+        let writes = RecordedWrites(inside)
+        let text = Value.string(String(repeating: "x", count: 300))
+        try await connected(
+            streams: (outside, writes),
+            callerHello: Hello(software: "caller", credit: 1024)
+        ) { call in
+            try await call.emit([1, 2, 3])
+            for await _ in call.inputs { break }
+            // Together more than the credit: the rest comes as the reader takes them.
+            try await call.emit([Value](repeating: text, count: 20))
+            return "done"
+        } _: { caller, _ in
+            let call = try await caller.open("events")
+            var events: [Value] = []
+            for await case .event(let value) in call.events {
+                events.append(value)
+                if events.count == 3 { try await call.end(lane: 0) }
+            }
+            #expect(events == [1, 2, 3] + [Value](repeating: text, count: 20))
+            #expect(try await call.result() == "done")
+        }
+        // A frame of an integer below 24 has ten bytes.
+        #expect(writes.writes.contains { $0.readableBytes == 30 })
+        #expect(writes.writes.count < 23)
+    }
+
     @Test func `Reading the events keeps a call alive that nobody else holds`() async throws {
         try await connected { call in
             for number in 0..<100 as Range<Int64> { try await call.emit(.int(number)) }

@@ -163,6 +163,29 @@ import Testing
         #expect((140...151).contains(asked[hot] ?? 0))
     }
 
+    @Test func `the session is asked right before what moves, and told together with it`() throws {
+        var watcher = try watching()
+        var now: Int64 = 0
+        // It is due between two looks, and waits for the second.
+        while case .wait(let until) = watcher.next(now: now), until < Self.timing.session {
+            #expect(watcher.next(now: until) == .ask(hot))
+            now = until + 1
+            _ = watcher.received(.torrents([], removed: []), to: hot, daemonSession: "one", now: now)
+            #expect(!watcher.isMoreComing(after: [], now: now))
+        }
+        #expect(watcher.next(now: Self.timing.session) == .wait(until: now + Self.timing.watched))
+        let next = now + Self.timing.watched
+        #expect(watcher.next(now: next) == .ask(.session))
+        let figures = try SessionFigures(session: ["rpc-version": 17, "version": "y"], statistics: nil)
+        let outputs = watcher.received(.session(figures), to: .session, daemonSession: "one", now: next)
+        #expect(outputs == [.session(figures.values)])
+        #expect(watcher.isMoreComing(after: outputs, now: next))
+        #expect(watcher.next(now: next) == .ask(hot))
+        // What does not come is not waited for.
+        let failure = watcher.failed(TransmissionError(.down, "It is away."), now: next)
+        #expect(!watcher.isMoreComing(after: failure, now: next))
+    }
+
     @Test(arguments: [(true, 45), (false, 60)])
     func `cold fields are asked for every 45 seconds, and every 60 while nobody watches`(
         _ watched: Bool,

@@ -18,8 +18,8 @@ package import Seedbox
 /// Where one is wanted, a spare session stands by on a circuit of its own: it takes over in one round trip. A session
 /// that has carried much is replaced in the same way, and its calls may end on it.
 /// An attempt gets a rival, too, when it takes long, and then makes room for another: tor waits for minutes on a circuit
-/// that leads nowhere. After three, six, twelve… ways that led nowhere tor is told to forget what it knows
-/// (`SIGNAL NEWNYM`).
+/// that leads nowhere. After every three ways that led nowhere tor is told to forget what it knows (`SIGNAL NEWNYM`), and
+/// more and more seldom where that does not help.
 /// Time is a value: the moment of each event, from any origin. So is chance: `jitter` is a random number from 0 to 1.
 package struct LinkMachine: Sendable {
     package enum Event: Sendable, Hashable {
@@ -132,9 +132,12 @@ package struct LinkMachine: Sendable {
 
     /// Attempts in a row that are made without a pause, where another circuit may do better.
     static let mostHurried = 2
-    /// After so many ways that led nowhere tor is told to forget what it knows, and again after twice as many, four times
-    /// and so on: others use that tor too, and a seedbox that is off for a day is not to cost them their circuits.
+    /// After so many ways that led nowhere tor is told to forget what it knows: for two minutes it does not go again to an
+    /// introduction point that has failed once, though the seedbox's tor may be back there the moment after.
     static let mostMissedWays = 3
+    /// So often it is told every time, and then after twice as many ways, four times and so on: others use that tor too,
+    /// and a seedbox that is off for a day is not to cost them their circuits.
+    static let mostForgets = 8
     /// A session that lives for this long was a good one. Of those that die sooner so many are replaced at once; then
     /// the pauses grow, since an agent that crashes would have us build circuits without end.
     static let steadyAfter = Duration.seconds(60)
@@ -286,7 +289,7 @@ package struct LinkMachine: Sendable {
     private mutating func missed() -> [Action] {
         missedWays += 1
         let (rounds, rest) = missedWays.quotientAndRemainder(dividingBy: Self.mostMissedWays)
-        return rest == 0 && rounds & (rounds - 1) == 0 ? [.forget] : []
+        return rest == 0 && (rounds <= Self.mostForgets || rounds & (rounds - 1) == 0) ? [.forget] : []
     }
 
     private mutating func next(

@@ -198,16 +198,26 @@ import Testing
         #expect(tried == [.attempt(2, address: 1), .attempt(3, address: 0), .attempt(4, address: 1)])
     }
 
-    @Test("After three, six and twelve ways that led nowhere tor is told to forget; a refusal is none of them")
+    @Test("After every three ways that led nowhere tor is told to forget, and later more and more seldom")
     func missedWays() {
         var story = LinkStory()
         var told: [Int] = []
         _ = story.tell(.torUsable)
-        for attempt in 1...11 {
+        for attempt in 1...200 {
             if story.tell(.failed(attempt, LinkStory.failure(.newCircuit))).contains(.forget) { told.append(attempt) }
             _ = story.tell(.timer(.retry))
         }
-        #expect(told == [3, 6])
+        #expect(told == [3, 6, 9, 12, 15, 18, 21, 24, 48, 96, 192])
+    }
+
+    @Test("A refusal by the seedbox is no way that led nowhere; that it cannot be reached is one")
+    func refusals() {
+        var story = LinkStory()
+        _ = story.tell(.torUsable)
+        for attempt in 1...11 {
+            _ = story.tell(.failed(attempt, LinkStory.failure(.newCircuit)))
+            _ = story.tell(.timer(.retry))
+        }
         let refused = LinkStory.failure(.backOff, .circuit, .connectionRefused)
         for attempt in 12...15 {
             #expect(!story.tell(.failed(attempt, refused)).contains(.forget))

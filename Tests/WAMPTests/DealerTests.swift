@@ -186,8 +186,24 @@ import Testing
         let plain = try scene.call()
         scene.yield(plain.invocation, [1], progress: true)
         #expect(scene.realm.take(scene.caller) == [])
-        var simple = try Scene(roles: ["callee": ["features": ["progressive_call_results": true]]])
-        #expect(try simple.call(["receive_progress": true]).details == [:], "without cancelling there is no progress")
+        var simple = try Scene(roles: ["callee": [:]])
+        #expect(try simple.call(["receive_progress": true]).details == [:], "no progress was announced")
+    }
+
+    @Test("A callee may send progress that cannot be interrupted, and nobody gets it once its caller has left")
+    func progressWithoutCancelling() throws {
+        var scene = try Scene(roles: ["callee": ["features": ["progressive_call_results": true]]])
+        let (request, invocation, details) = try scene.call(["receive_progress": true])
+        #expect(details == ["receive_progress": true])
+        scene.yield(invocation, [1], progress: true)
+        #expect(
+            scene.realm.take(scene.caller) == [
+                .result(request: request, details: ["progress": true], payload: Payload(args: [1]))
+            ]
+        )
+        scene.realm.leave(scene.caller)
+        for progress in [true, true, false] { scene.yield(invocation, [2], progress: progress) }
+        #expect(scene.realm.take(scene.callee) == [] && scene.realm.take(scene.caller) == [])
     }
 
     @Test("Cancelling with kill waits for the callee", arguments: [true, false])

@@ -171,8 +171,9 @@ struct PeerFeatures {
         losesSubscriptions = try subscriber.flag("subscription_revocation") ?? false
         cancelsCalls = try callee.flag("call_canceling") ?? false
         losesRegistrations = try callee.flag("registration_revocation") ?? false
-        // Without cancelling, nobody could stop the stream when its caller leaves.
-        makesProgress = try callee.flag("progressive_call_results") ?? false && cancelsCalls
+        // The specification wants call_canceling announced beside it, so that a stream can be stopped whose caller leaves.
+        // autobahn.js does not; what it then still sends is dropped, as every YIELD of a call that is over.
+        makesProgress = try callee.flag("progressive_call_results") ?? false
     }
 
     private static func features(_ roles: OptionReader, _ role: String) throws(Violation) -> OptionReader {

@@ -44,6 +44,7 @@ import Testing
         "cross-site websocket: a foreign page's socket is never opened",
         arguments: [
             "https://evil.example", "null", "http://localhost:3000", "http://127.0.0.1", "file://", "",
+            "ws://evil.example", "ws://127.0.0.1", "ws://", "wss://evil.example",
         ]
     )
     func crossSiteSocket(_ origin: String) async throws {
@@ -60,6 +61,25 @@ import Testing
         } _: { live in
             let answer = try await live.request("GET", "/ws", TestSocket.upgradeFields("https://box.example"))
             #expect(answer.status == 101)
+        }
+    }
+
+    @Test("a program that names the socket's own address as its origin is let in, with a ticket of no page only")
+    func programsOrigin() async throws {
+        try await LiveServer.with { live in
+            func answer(to ticket: String) async throws -> Value? {
+                let client = try await live.connect()
+                let fields = TestSocket.upgradeFields("ws://\(live.host)")
+                try #require(try await client.request("GET", "/ws", host: live.host, fields).status == 101)
+                return try await TestSocket(client: client).greet(user: "owner", ticket: ticket)?.array?.first
+            }
+            let cookie = try await live.login()
+            let made = try await live.request("POST", "/api/ticket", [("x-farseed", "1"), ("cookie", cookie)])
+            let ofNoPage = try #require(try JSON.decode(made.body)["ticket"]?.string)
+            #expect(try await answer(to: ofNoPage) == 2)
+            #expect(try await answer(to: live.ticket(cookie: cookie)) == 3)
+            let secure = TestSocket.upgradeFields("wss://\(live.host)")
+            #expect(try await live.request("GET", "/ws", secure).status == 403)
         }
     }
 

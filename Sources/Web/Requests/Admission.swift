@@ -75,8 +75,19 @@ struct Admission: Sendable {
     private func isAllowed(origin: String, host: String, _ head: HTTPRequestHead, peer: String) -> Bool {
         if origins.contains(origin) { return true }
         let proto = head.headers["x-forwarded-proto"]
-        let scheme = isSecure(forwarded: proto.count == 1 ? proto.first : nil, peer: peer) ? "https" : "http"
-        return origin == "\(scheme)://\(host)"
+        let isSecure = isSecure(forwarded: proto.count == 1 ? proto.first : nil, peer: peer)
+        if Self.isProgram(origin: origin) { return origin == "\(isSecure ? "wss" : "ws")://\(host)" }
+        return origin == "\(isSecure ? "https" : "http")://\(host)"
+    }
+
+    /// Whether this is what a program says for an origin: no page has an address by websocket, and some WAMP libraries
+    /// send the one that they connect to.
+    private static func isProgram(origin: String) -> Bool { origin.hasPrefix("ws://") || origin.hasPrefix("wss://") }
+
+    /// The origin of the page that opens a websocket; nil where no page does.
+    static func page(of origin: String?) -> String? {
+        guard let origin, !isProgram(origin: origin.lowercased()) else { return nil }
+        return origin
     }
 
     /// Whether the browser's side of the connection is TLS: ours, or a trusted proxy's.

@@ -143,7 +143,7 @@ final class RequestGate: ChannelDuplexHandler, RemovableChannelHandler {
         case .accepted(let fields, let subprotocol):
             let opening = SocketOpening(
                 client: admission.client(forwarded: head.headers["x-forwarded-for"], peer: peer),
-                origin: head.headers.first(name: "origin"),
+                origin: Admission.page(of: head.headers.first(name: "origin")),
                 subprotocol: subprotocol
             )
             state = .upgrade(fields, opening)

@@ -19,7 +19,26 @@ import Testing
         var running: Set<Int64> = []
         /// The last number of each publisher's events, by subscription; events of one publisher keep their order.
         var seen: [[Int64]: Int64] = [:]
+        /// The same over all its subscriptions, of which more than one may get an event.
+        var last: [Int64: Int64] = [:]
+        /// How many calls it made; each carries its number.
+        var calls: Int64 = 0
+        /// The last number of each caller's calls that it was asked to carry out.
+        var asked: [Int64: Int64] = [:]
+        /// Every INVOCATION that came, and how many parts of its result were sent.
+        var parts: [Int64: Int64] = [:]
+        /// The last part of each call's result that came.
+        var results: [Int64: Int64] = [:]
         var isOpen = true
+    }
+
+    /// How much of what has an order there was to look at.
+    struct Tally {
+        var invocations = 0
+        var interrupts = 0
+        var parts = 0
+        var finals = 0
+        var events = 0
     }
 
     @Test("Orders hold and nothing is left behind", arguments: [1, 2, 3, 4, 5, 6, 7, 8] as [UInt64])
@@ -33,6 +52,7 @@ import Testing
         var invocations: [InvocationID] = []
         var clients: [Client] = []
         var published: Int64 = 0
+        var tally = Tally()
         for _ in 0..<3_000 {
             if clients.count(where: \.isOpen) < 4 { clients.append(Client(session: realm.join())) }
             let open = clients.indices.filter { clients[$0].isOpen }
@@ -41,9 +61,11 @@ import Testing
             for action in realm.takeOthers() {
                 if case .invoke(let id, _) = action { invocations.append(id) }
             }
-            for place in clients.indices { try check(&clients[place], &realm) }
+            for place in clients.indices { try check(&clients[place], &realm, &tally) }
             clients.removeAll { !$0.isOpen }
         }
+        #expect(tally.invocations > 50 && tally.events > 50, "there was little to look at")
+        #expect(min(tally.interrupts, tally.parts, tally.finals) > 5, "there was little to look at")
         for client in clients { realm.leave(client.session) }
         #expect(realm.router.sessions.isEmpty)
         #expect(realm.router.openCount == 0)
@@ -99,11 +121,12 @@ import Testing
         case 12...14:
             let options: [String: Value] = [
                 "receive_progress": .bool(.random(using: &generator)),
-                "timeout": .int(Int64.random(in: 0..<2, using: &generator)),
+                "timeout": .int(Int64.random(in: 0..<2, using: &generator)), "disclose_me": true,
             ]
+            client.calls += 1
             // Noted before it is sent: an error may come at once.
             client.calling.insert(realm.lastRequest[session, default: 0] + 1)
-            realm.call(session, procedures.randomElement(using: &generator)!, [], options)
+            realm.call(session, procedures.randomElement(using: &generator)!, [.int(client.calls)], options)
         case 15:
             guard let request = client.calling.sorted().randomElement(using: &generator) else { return }
             let mode = ["skip", "kill", "killnowait"].randomElement(using: &generator)!
@@ -114,7 +137,9 @@ import Testing
             if !progress { client.running.remove(invocation) }
             if progress || Bool.random(using: &generator) {
                 let options: [String: Value] = ["progress": .bool(progress)]
-                realm.send(.yield(request: invocation, options: options, payload: Payload()), from: session)
+                client.parts[invocation, default: 0] += 1
+                let payload = Payload(args: [.int(client.parts[invocation]!)])
+                realm.send(.yield(request: invocation, options: options, payload: payload), from: session)
             } else {
                 realm.send(
                     .error(kind: .invocation, request: invocation, details: [:], uri: "com.e", payload: Payload()),
@@ -155,7 +180,7 @@ import Testing
     }
 
     /// Everything that a client is sent must fit to what it has asked for and not got yet.
-    private func check(_ client: inout Client, _ realm: inout TestRealm) throws {
+    private func check(_ client: inout Client, _ realm: inout TestRealm, _ tally: inout Tally) throws {
         for message in realm.take(client.session) {
             #expect(client.isOpen, "\(message) came after the end")
             switch message {
@@ -171,19 +196,35 @@ import Testing
                 let number = try #require(payload.args.first?.int)
                 let before = client.seen.updateValue(number, forKey: [id, publisher]) ?? 0
                 #expect(number > before, "the events of one publisher changed their order")
+                let last = client.last.updateValue(number, forKey: publisher) ?? 0
+                #expect(number >= last, "one publisher's events of two topics changed their order")
+                tally.events += 1
             case .registered(let request, let id):
                 #expect(client.registering.remove(request) != nil)
                 client.registrations.insert(id)
             case .unregistered: break
-            case .invocation(let request, let id, _, _):
+            case .invocation(let request, let id, let details, let payload):
                 #expect(client.running.insert(request).inserted)
                 #expect(client.registrations.contains(id))
-            case .interrupt(_, let options):
+                #expect(client.parts.updateValue(0, forKey: request) == nil, "an INVOCATION came twice")
+                let number = try #require(payload.args.first?.int)
+                let before = client.asked.updateValue(number, forKey: try #require(details["caller"]?.int)) ?? 0
+                #expect(number > before, "the calls of one caller came in another order than they were made")
+                tally.invocations += 1
+            case .interrupt(let request, let options):
                 // Only a killed call waits for its answer; an invocation given up may be answered or not.
                 #expect(options["mode"] != nil)
-            case .result(let request, let details, _):
-                #expect(client.calling.contains(request), "a RESULT for no call, or a second one")
-                if details["progress"] != true { client.calling.remove(request) }
+                #expect(client.parts[request] != nil, "an INTERRUPT came before its INVOCATION")
+                tally.interrupts += 1
+            case .result(let request, let details, let payload):
+                #expect(client.calling.contains(request), "a RESULT for no call, or after its last")
+                let isPart = details["progress"] == true
+                if !isPart { client.calling.remove(request) }
+                // The shell's own procedure answers without numbers.
+                guard let part = payload.args.first?.int else { continue }
+                let before = client.results.updateValue(part, forKey: request) ?? 0
+                #expect(part > before, "the parts of a result changed their order")
+                if isPart { tally.parts += 1 } else { tally.finals += 1 }
             case .error(.call, let request, _, _, _):
                 #expect(client.calling.remove(request) != nil, "an ERROR for no call, or after its RESULT")
             case .error(.subscribe, let request, _, _, _): #expect(client.subscribing.remove(request) != nil)

@@ -2,6 +2,7 @@
 import NIOCore
 import Notation
 import Testing
+import WAMP
 
 @testable import Web
 
@@ -38,6 +39,8 @@ func clientFrame(_ opcode: UInt8, _ payload: [UInt8], final: Bool = true) -> [UI
 struct TestSocket: Sendable {
     static let key = "dGhlIHNhbXBsZSBub25jZQ=="
     let client: RawClient
+    /// What its messages are written in.
+    var serializer = Serializer.json
 
     static func upgradeFields(_ origin: String?, subprotocol: String = "wamp.2.json") -> [(String, String)] {
         var fields = [
@@ -61,18 +64,22 @@ struct TestSocket: Sendable {
             upgradeFields(live.origin, subprotocol: subprotocol)
         )
         try #require(response.status == 101)
-        return TestSocket(client: client)
+        return TestSocket(client: client, serializer: Serializer(subprotocol: subprotocol) ?? .json)
     }
 
     /// Opens a session as the owner.
-    static func session(_ live: LiveServer, cookie: String? = nil) async throws -> TestSocket {
+    static func session(
+        _ live: LiveServer,
+        cookie: String? = nil,
+        serializer: Serializer = .json
+    ) async throws -> TestSocket {
         let ticket: String
         if let cookie {
             ticket = try await live.ticket(cookie: cookie)
         } else {
             ticket = try await live.ticket(cookie: live.login())
         }
-        let socket = try await open(live)
+        let socket = try await open(live, subprotocol: serializer.subprotocol)
         let answer = try await socket.greet(user: "owner", ticket: ticket)
         try #require(answer?.array?.first == 2)
         return socket
@@ -90,7 +97,13 @@ struct TestSocket: Sendable {
         return try await message()
     }
 
-    func send(_ message: Value) async throws { try await client.send(clientFrame(1, JSON.encode(message))) }
+    func send(_ message: Value) async throws {
+        switch serializer {
+        case .json: try await client.send(clientFrame(1, JSON.encode(message)))
+        case .msgpack: try await client.send(clientFrame(2, MessagePack.encode(message)))
+        case .cbor: try await client.send(clientFrame(2, CBOR.encode(message)))
+        }
+    }
 
     func frame() async throws -> ServerFrame? {
         try await client.next { bytes in
@@ -113,7 +126,12 @@ struct TestSocket: Sendable {
     /// The next WAMP message; nil once the connection is over.
     func message() async throws -> Value? {
         while let frame = try await frame() {
-            if frame.opcode == 1 { return try JSON.decode(frame.payload) }
+            switch (frame.opcode, serializer) {
+            case (1, .json): return try JSON.decode(frame.payload)
+            case (2, .msgpack): return try MessagePack.decode(frame.payload)
+            case (2, .cbor): return try CBOR.decode(frame.payload)
+            default: break
+            }
             if frame.opcode == 8 { return nil }
         }
         return nil

@@ -202,7 +202,7 @@ final class RealmCore {
 
     private func deliver(_ delivery: Delivery) {
         guard case .event(_, _, let details, _) = delivery.message else { return }
-        let frame = SharedFrame(delivery.message)
+        let frame = SharedFrame(delivery.message, census: census)
         let event = RealmLoop.Event(
             topic: delivery.topic,
             subscription: delivery.subscription,

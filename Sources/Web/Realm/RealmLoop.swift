@@ -86,21 +86,23 @@ final class RealmLoop {
     private func deliver(_ shared: SharedFrame, _ event: Event, at members: [Int], except exception: Int?) {
         var frames = FrameReader(shared)
         var index = 0
-        // Those who speak alike follow each other mostly: for a stretch of them the frame's bytes are looked up once.
         while index < members.count {
-            let serializer = ways[members[index]].serializer
+            let place = members[index]
+            let serializer = ways[place].serializer
+            if place == exception || ways[place].descriptor < 0 {
+                index += 1
+                if place != exception { places[place]?.deliver(&frames, event) }
+                continue
+            }
+            // Those who speak alike follow each other mostly: for a stretch of them the frame's bytes are looked up once.
             let frame = frames[serializer]
             frame.withUnsafeReadableBytes { bytes in
                 while index < members.count {
                     let place = members[index]
                     let way = ways[place]
-                    guard way.serializer == serializer else { return }
+                    guard way.descriptor >= 0, way.serializer == serializer else { return }
                     index += 1
                     if place == exception { continue }
-                    guard way.descriptor >= 0 else {
-                        places[place]?.deliver(&frames, event)
-                        continue
-                    }
                     let sent = WebSocketHandler.write(bytes, to: way.descriptor)
                     if sent < bytes.count { places[place]?.socket?.sendRest(of: frame, after: sent) }
                 }

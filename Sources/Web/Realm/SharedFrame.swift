@@ -5,10 +5,12 @@ import WAMP
 
 final class SharedFrame: Sendable {
     let message: Message
+    private let census: Census
     private let frames = Mutex<[Serializer: ByteBuffer]>([:])
 
-    init(_ message: Message) {
+    init(_ message: Message, census: Census) {
         self.message = message
+        self.census = census
     }
 
     func encoded(as serializer: Serializer) -> ByteBuffer {
@@ -16,6 +18,7 @@ final class SharedFrame: Sendable {
             if let frame = frames[serializer] { return frame }
             let frame = Self.encode(message, as: serializer)
             frames[serializer] = frame
+            census.eventEncoded(serializer)
             return frame
         }
     }

@@ -1,6 +1,7 @@
-/// Counts connections and websockets, so that no address and no user takes them all.
+/// Counts connections and websockets, so that no address and no user takes them all, and what their events cost.
 import Glibc
 import Synchronization
+import WAMP
 
 final class Census: Sendable {
     private struct State {
@@ -9,6 +10,7 @@ final class Census: Sendable {
         var greeting = 0
         var byUser: [String: Int] = [:]
         var slowReaders = SlowReaders()
+        var encodedEvents: [Serializer: Int] = [:]
     }
 
     /// How often readers did not keep up, since the start.
@@ -87,6 +89,14 @@ final class Census: Sendable {
     func slowReaderClosed() {
         state.withLock { $0.slowReaders.closed += 1 }
     }
+
+    /// An event was written out for all who read this serializer.
+    func eventEncoded(_ serializer: Serializer) {
+        state.withLock { $0.encodedEvents[serializer, default: 0] += 1 }
+    }
+
+    /// How often events were written out since the start, by serializer.
+    var encodedEvents: [Serializer: Int] { state.withLock { $0.encodedEvents } }
 
     var slowReaders: SlowReaders { state.withLock { $0.slowReaders } }
 

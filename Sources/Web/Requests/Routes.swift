@@ -5,6 +5,7 @@ import Hummingbird
 import Logging
 import NIOCore
 import Notation
+import WAMP
 
 /// What a request brings besides itself.
 struct RequestSource: InitializableFromSource {
@@ -270,7 +271,10 @@ struct Routes: HTTPResponder {
     }
 
     private func metrics() async -> String {
-        let (counts, slow) = (census.counts, census.slowReaders)
+        let (counts, slow, encoded) = (census.counts, census.slowReaders, census.encodedEvents)
+        let encodings = Serializer.allCases.map {
+            "farseed_web_events_encoded_total{serializer=\"\($0)\"} \(encoded[$0] ?? 0)"
+        }
         let own = """
             # HELP farseed_web_connections Connections of browsers and scripts.
             # TYPE farseed_web_connections gauge
@@ -283,6 +287,9 @@ struct Routes: HTTPResponder {
             # TYPE farseed_web_slow_readers_total counter
             farseed_web_slow_readers_total{outcome="conflated"} \(slow.conflated)
             farseed_web_slow_readers_total{outcome="closed"} \(slow.closed)
+            # HELP farseed_web_events_encoded_total Events written out, each once for all who read the same serializer.
+            # TYPE farseed_web_events_encoded_total counter
+            \(encodings.joined(separator: "\n"))
 
             """
         return own + (await api.metrics())

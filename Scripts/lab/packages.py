@@ -13,11 +13,17 @@ GROUPS = {name: words.split() for name, colon, words in
           (line.partition(":") for line in Path(__file__).with_name("packages.list").read_text().splitlines())
           if colon and not name.startswith("#")}
 BUILD, LAB, BROWSER, BENCH, FANOUT = (GROUPS[name] for name in ("build", "lab", "browser", "bench", "fanout"))
-#: What a group needs of PyPI: autobahn is the WAMP client that most users have; Debian's own is of another age.
+#: What a group needs of PyPI: autobahn is the WAMP client that most users have; Debian's own is of another age. Then other
+#: WAMP clients with what they need; the crossbar of this age is here for the autobahn.js that it carries.
 PYPI = {"test": [
     "autobahn==24.4.2", "txaio==23.1.1", "hyperlink==21.0.0", "idna==3.10", "setuptools==75.6.0",
     "cryptography==44.0.0", "pyOpenSSL==24.3.0", "PyNaCl==1.5.0", "cffi==1.17.1", "pycparser==2.22",
     "msgpack==1.1.0", "cbor2==5.6.5",
+    "wampproto==0.4.0", "websockets==15.0.1",
+    "swampyer==3.1.20260922", "websocket-client==1.8.0", "certifi==2025.1.31",
+    "wampy==1.1.0", "gevent==24.11.1", "greenlet==3.1.1", "zope.event==5.0", "zope.interface==7.2", "six==1.17.0",
+    "simplejson==3.19.3", "attrs==25.1.0", "eventlet==0.39.0", "dnspython==2.7.0",
+    "crossbar==17.12.1",
 ]}
 #: Where they are put: beside the build, nothing of the machine's own Python is touched.
 PYTHON = Path(__file__).resolve().parents[2] / ".build" / "python"

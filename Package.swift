@@ -163,7 +163,7 @@ let package = Package(
         .testTarget(
             name: "WebTests",
             dependencies: [
-                "Web", "WAMP", "Notation", nioCore, nioPosix, nioHTTP1, nioEmbedded, logging, lifecycle,
+                "Web", "WAMP", "Notation", "TestSupport", nioCore, nioPosix, nioHTTP1, nioEmbedded, logging, lifecycle,
             ],
             swiftSettings: strict
         ),

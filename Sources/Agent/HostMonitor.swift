@@ -69,28 +69,30 @@ final class HostMonitor: Sendable {
 
     func run() async {
         var counters = HostCounters.read(proc)
-        var isNews = false
+        /// When news are told that nobody has fetched by then.
+        var telling: ContinuousClock.Instant?
         while !Task.isCancelled {
             // A fast line fills what the guard keeps free in less than the long interval.
             let isOften = source.isLookedAt || diskGuard.configuration.pauses
-            await pause(.seconds(isOften ? Self.watchedInterval : Self.unwatchedInterval) / lapse, isNews)
+            await pause(.seconds(isOften ? Self.watchedInterval : Self.unwatchedInterval) / lapse, &telling)
             let now = HostCounters.read(proc)
             // Rung twice in a moment there is nothing to compute a rate from.
             let rates = now.time - counters.time >= 1_000_000 ? now.rates(since: counters) : [:]
             if !rates.isEmpty { counters = now }
             let disks = Disk.all(holding: source.directories)
             await diskGuard.look(at: disks)
-            isNews = publish(rates, disks)
+            if publish(rates, disks), telling == nil { telling = .now + patience }
         }
     }
 
-    /// Waits for the next look or for somebody who wants one; on the way tells the news that nobody has fetched.
-    private func pause(_ interval: Duration, _ isNews: Bool) async {
+    /// Waits for the next look or for somebody who wants one, and tells the news on the way when it is time to.
+    private func pause(_ interval: Duration, _ telling: inout ContinuousClock.Instant?) async {
         let start = ContinuousClock.now
-        if isNews {
-            await wakeup.wait(upTo: patience)
+        if let time = telling {
+            await wakeup.wait(upTo: time - start)
+            guard ContinuousClock.now >= time else { return }
+            telling = nil
             for bell in state.withLock({ Array($0.listeners.values) }) { bell.ring() }
-            guard ContinuousClock.now - start >= patience else { return }
         }
         await wakeup.wait(upTo: interval - (ContinuousClock.now - start))
     }

@@ -1,13 +1,101 @@
 import Calls
 import Foundation
+import NIOCore
 import Notation
+import Seedbox
+import Synchronization
 import TestSupport
 import Testing
 import Transmission
+import Wire
 
 @testable import Agent
 
 @Suite(.timeLimit(.minutes(1))) struct WatchTests {
+    /// One torrent that has received more at every look, and statistics that grow likewise.
+    private func moving() async throws -> FakeDaemon {
+        let count = Mutex<Int64>(0)
+        return try await FakeDaemon { _, request in
+            let number = count.withLock { count in
+                count += 1
+                return count
+            }
+            let arguments: Value
+            switch request.body["method"]?.string {
+            case "session-get": arguments = ["rpc-version": 17, "version": "4.0.6", "download-dir": "/"]
+            case "session-stats": arguments = ["downloadSpeed": .int(number)]
+            default:
+                let fields = request.body["arguments"]?["fields"]?.array ?? []
+                let cells = fields.map { field -> Value in
+                    switch field.string {
+                    case "hashString": .string(ScriptedTransmission.first.hex)
+                    case "name", "downloadDir": "/"
+                    default: .int(number)
+                    }
+                }
+                arguments = ["torrents": [.array(fields), .array(cells)], "removed": []]
+            }
+            return .ok(JSON.text(["result": "success", "arguments": arguments]))
+        }
+    }
+
+    /// The kinds of the events that were written at a time, write by write.
+    private func kinds(_ stream: RecordedWrites) throws -> [[String]] {
+        try stream.writes.dropFirst().map { write in
+            var decoder = FrameDecoder()
+            decoder.append(ByteBuffer(bytes: Array("FARSEED\n".utf8)))
+            decoder.append(write)
+            var kinds: [String] = []
+            while let frame = try decoder.next() {
+                if case .event(let value, _) = frame.body { kinds.append(value["kind"]?.string ?? "") }
+            }
+            return kinds
+        }
+    }
+
+    @Test func `what an interval brings goes out in one write`() async throws {
+        let daemon = try await moving()
+        let temporary = try TemporaryDirectory()
+        var timing = WatcherTiming()
+        timing.watched = 150
+        timing.session = 500
+        var configuration = AgentConfiguration()
+        configuration.rpc = daemon.configuration
+        let core = ServedAgent(configuration, timing: timing, proc: temporary.path).core
+        let (outside, inside) = PipeByteStream.pair()
+        let stream = RecordedWrites(inside)
+        let caller = CallConnection(stream: outside, hello: Hello(software: "test"), side: .caller)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { await core.run() }
+            group.addTask { await core.serve(stream, as: .control) }
+            group.addTask { try? await caller.run() }
+            let call = try await caller.open("watch")
+            var events = call.events.makeAsyncIterator()
+            /// Takes events until the host's are told of this load.
+            func until(load: Value) async throws {
+                while case .event(let value) = await events.next() {
+                    if value["kind"] == "host", value["figures"]?["load_1"] == load { return }
+                }
+                Issue.record("the watch has ended")
+            }
+            _ = try temporary.write("loadavg", "0.00 0.00 0.00 1/1 1\n")
+            core.host.audienceChanged()
+            try await until(load: 0.0)
+            let before = stream.writes.count - 1
+            for load in 1...5 {
+                _ = try temporary.write("loadavg", "\(load).00 0.00 0.00 1/1 1\n")
+                core.host.audienceChanged()
+                try await until(load: .double(Double(load)))
+            }
+            let later = try kinds(stream).dropFirst(before)
+            #expect(later.joined().filter { $0 == "host" }.count >= 5)
+            for kinds in later where !kinds.isEmpty { #expect(kinds.contains("delta"), "\(later)") }
+            await caller.close()
+        }
+        try await daemon.stop()
+    }
+
     @Test func `figures of the host do not wait for a daemon that does not answer`() async throws {
         let daemon = try await FakeDaemon { number, request in
             switch request.body["method"]?.string {

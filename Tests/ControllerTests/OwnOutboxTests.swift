@@ -17,7 +17,7 @@ private let stop = Change(verb: "torrent.stop", arguments: ["hashes": [.string(o
 /// Opens sessions with the test's own agent, while the way is open.
 private final class FakeOpener: SessionOpener {
     private let socket: String
-    private let state = Mutex((isOpen: true, tried: 0, opened: 0))
+    private let state = Mutex((isOpen: true, isStuck: false, tried: 0, opened: 0))
 
     init(socket: String) { self.socket = socket }
 
@@ -25,6 +25,9 @@ private final class FakeOpener: SessionOpener {
     var opened: Int { state.withLock(\.opened) }
 
     func set(open: Bool) { state.withLock { $0.isOpen = open } }
+
+    /// From now on an attempt to open the way takes very long.
+    func stick() { state.withLock { $0.isStuck = true } }
 
     func open(_ box: Configuration.Box, of configuration: Configuration, logger: Logger) async throws -> OwnSession {
         let isOpen = state.withLock { state in
@@ -34,6 +37,7 @@ private final class FakeOpener: SessionOpener {
         guard isOpen, let connection = try await ControlSocket.connect(socket) else {
             throw Problem(.hostUnreachable, "The host cannot be reached.")
         }
+        if state.withLock(\.isStuck) { try await Task.sleep(for: .seconds(60)) }
         state.withLock { $0.opened += 1 }
         let running = Task { try await connection.run() }
         return OwnSession(connection: connection, greeted: { _ = try await connection.peerHello() }) {
@@ -202,6 +206,19 @@ private struct Scene: Sendable {
             }
             #expect(down?.code == .transmissionDown)
             try await scene.expect(["cancelled"])
+        }
+    }
+
+    @Test func `an attempt that takes too long is broken off, and says whether anything is kept`() async throws {
+        try await Scene.with { scene in
+            scene.opener.stick()
+            for (refuses, words) in [(true, "nothing is kept"), (false, "kept as job 1")] {
+                let problem = await #expect(throws: Problem.self) {
+                    try await scene.change(stop, Patience(limit: .milliseconds(100), refusesQueue: refuses))
+                }
+                #expect(problem?.code == .timedOut && problem?.message.contains(words) == true)
+            }
+            try await scene.expect(["accepted"])
         }
     }
 

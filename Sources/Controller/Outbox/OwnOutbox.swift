@@ -40,9 +40,11 @@ actor OwnOutbox {
         asked["box"] = .string(reach.name)
         if patience.refusesQueue {
             // Fails now where the link is down, before anything is kept.
-            _ = try await within(patience.limit, orThrow: Backend.overdue) {
-                try await reach.connection(within: .zero)
-            }
+            let closed = Problem(
+                .timedOut,
+                "The way to the seedbox was not open in time. Nothing was done, and nothing is kept."
+            )
+            _ = try await within(patience.limit, orThrow: closed) { try await reach.connection(within: .zero) }
             asked["queue"] = true
         }
         let sent = Value.map(asked)

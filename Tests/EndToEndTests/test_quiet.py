@@ -7,7 +7,7 @@ import time
 import pytest
 
 from conftest import Page, make_home, status, transmission_remote, wait_for, wait_mirrored
-from wirelog import frames, recording
+from wirelog import PATIENT, recording
 
 #: How long nothing but news may go over the link, in seconds, with pings this far apart.
 QUIET, PING = 30, 5
@@ -19,11 +19,11 @@ DRAWING = 1
 
 @pytest.fixture
 def recorded(lab, tmp_path):
-    """A home, and the folder in which what goes over its link is written down."""
-    with recording(lab, tmp_path) as log, make_home(lab, tmp_path, link={"probe-after": PING}) as home:
+    """A home, and what goes over its link."""
+    with recording(lab, tmp_path) as wire, make_home(lab, tmp_path, link=PATIENT | {"probe-after": PING}) as home:
         home.start()
         wait_mirrored(home)
-        yield home, log
+        yield home, wire
 
 
 @contextlib.contextmanager
@@ -46,14 +46,13 @@ def settled(page):
 
 
 def test_a_quiet_link_carries_pings_and_news_and_no_request(recorded, lab, chromium):
-    home, log = recorded
+    home, wire = recorded
     page = Page(chromium, home.url).wait_live()
     with all_stopped(lab):
         settled(page)
-        (asked,), (told,) = log.glob("in.*"), log.glob("out.*")
-        before = len(frames(asked)), len(frames(told))
+        before = wire.mark()
         time.sleep(QUIET)
-        there, back = frames(asked)[before[0]:], frames(told)[before[1]:]
+        there, back = wire.since(before)
         assert page.state == "live"
     count = collections.Counter(kind for kind, _ in there)
     print(f"home to VPS: {dict(count)}, {sum(size for _, size in there)} bytes; "

@@ -14,7 +14,7 @@ PREAMBLE = b"FARSEED\n"
 def frames(log):
     """The types of the whole frames in a recorded stream, in order, each with its size."""
     stream = log.read_bytes()
-    assert stream.startswith(PREAMBLE)
+    assert stream.startswith(PREAMBLE) or PREAMBLE.startswith(stream)
     at, found = len(PREAMBLE), []
     while at + 9 <= len(stream):
         length, kind = struct.unpack_from(">IB", stream, at)
@@ -25,9 +25,29 @@ def frames(log):
     return found
 
 
+class Wire:
+    """What went over the link, of all agents together: attempts that came to nothing, on a busy machine, leave files too."""
+
+    def __init__(self, log):
+        self.log = log
+
+    def mark(self):
+        """How many frames each agent has read and written so far."""
+        return {path: len(frames(path)) for path in self.log.iterdir()}
+
+    def since(self, mark):
+        """The frames to the VPS and those from it that came after the mark."""
+        return [[frame for path in self.log.glob(f"{way}.*") for frame in frames(path)[mark.get(path, 0):]]
+                for way in ("in", "out")]
+
+
+#: A link that begins no second session beside the first because a busy machine keeps it waiting.
+PATIENT = {"suspect-after": 120, "dead-after": 300}
+
+
 @contextlib.contextmanager
 def recording(lab, directory):
-    """A folder in which agents that start meanwhile have their standard input as `in.PID` and their output as `out.PID`."""
+    """A `Wire` with each agent that starts meanwhile: its standard input is in `in.PID`, its output in `out.PID`."""
     log = directory / "wire"
     log.mkdir(mode=0o777)
     recorder = directory / "recorder"
@@ -35,6 +55,6 @@ def recording(lab, directory):
     recorder.chmod(0o755)
     lab.set_agent(recorder)
     try:
-        yield log
+        yield Wire(log)
     finally:
         lab.set_agent(AGENT)

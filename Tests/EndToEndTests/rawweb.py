@@ -11,6 +11,8 @@ import time
 #: Any answer and any end of a connection comes within this, where a test says nothing else; in seconds.
 PATIENCE = 20
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+#: With the opcode of a frame: the bit that says that it is compressed, where that was agreed.
+RSV1 = 0x40
 #: What begins a WAMP message of this kind.
 HELLO, WELCOME, ABORT, CHALLENGE, AUTHENTICATE, GOODBYE, ERROR = 1, 2, 3, 4, 5, 6, 8
 SUBSCRIBE, SUBSCRIBED, EVENT, CALL, RESULT = 32, 33, 36, 48, 50

@@ -15,7 +15,7 @@ from autobahnclient import Inbox, door, run, serializer  # noqa: F401
 from autobahn.wamp import auth, message
 from autobahn.wamp.exception import ApplicationError
 from autobahn.wamp.types import CallOptions, PublishOptions, RegisterOptions, SubscribeOptions
-from rawweb import HELLO, WELCOME
+from rawweb import HELLO, RSV1, TEXT, WELCOME, frame
 from attacked import Controller
 
 FEATURES = {
@@ -347,3 +347,18 @@ def test_a_call_that_fails_in_its_callee_says_why(door, served, serializer):
         assert list(failed.value.args) == [1, "zwei", [3.5, None, {"vier": True}]] and failed.value.kwargs == {"fünf": "🧅"}
 
     run(door, serializer, scenario)
+
+
+@pytest.mark.parametrize("offer", [
+    "permessage-deflate",
+    "permessage-deflate; client_max_window_bits, permessage-deflate; server_no_context_takeover; server_max_window_bits=10",
+    "x-webkit-deflate-frame",
+])
+def test_compression_is_offered_in_vain_and_the_websocket_opens_without(served, offer):
+    """Docs/Subscriptions.md, "Why nothing is compressed"; what is compressed all the same violates RFC 6455."""
+    cookie = served.login()
+    with served.open(("Sec-WebSocket-Extensions", offer), origin=served.origin) as socket:
+        assert socket.answer.status == 101 and socket.answer["sec-websocket-extensions"] is None
+        assert socket.join("owner", served.ticket(cookie, served.origin))[0] == WELCOME
+        socket.connection.send(frame(RSV1 | TEXT, b"[48,1,{},\"farseed.boxes\"]"))
+        assert socket.receive() == 1002

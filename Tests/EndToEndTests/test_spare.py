@@ -11,7 +11,8 @@ from conftest import DEADLINE, FARSEED, hop, link_state, make_home, status, wait
 
 #: A session is suspect after a ping a second and three seconds without an answer, and not dead for long.
 WATCHFUL = {"probe-after": 1, "suspect-after": 3}
-NOTICE = 20
+#: What comes of the doubt must come before the session counts as dead, after 45 seconds.
+NOTICE = 40
 STANDBY = WATCHFUL | {"standby": True}
 #: Bytes that no compression makes fewer; both ways more than the MiB after which the session is replaced, and less than
 #: the two after which it is ended whatever is still on it.
@@ -41,20 +42,30 @@ class Told:
     def states(self):
         return self.all()[self.before:]
 
+    @property
+    def is_undisturbed(self):
+        """Whether the link was in doubt at most, once or, where a busy machine kept an answer waiting, more often."""
+        return set(self.states) <= {"suspect", "live"}
+
+    @property
+    def is_recovered(self):
+        """Whether it was in doubt and is live."""
+        return self.states[-2:] == ["suspect", "live"] and self.is_undisturbed
+
 
 def test_a_frozen_session_is_replaced_by_a_second_one(watchful, lab):
     told, before = Told(watchful), set(lab.sshd_connections())
     # Those that are there now: what comes later is not frozen.
     assert lab.freeze_sshd_connection()
     try:
-        wait_for("another session in use", lambda: told.states == ["suspect", "live"], NOTICE)
+        wait_for("another session in use", lambda: told.is_recovered, NOTICE)
         assert set(lab.sshd_connections()) - before
         done = watchful.run("exec", "-n", "--", "transmission-remote", "-si")
         assert done.returncode == 0, done.stderr
     finally:
         lab.thaw_sshd_connection()
     wait_for("the first one to be closed", lambda: not before & set(lab.sshd_connections()))
-    assert told.states == ["suspect", "live"]
+    assert told.is_undisturbed, told.states
 
 
 def test_a_session_that_answers_again_in_time_stays_and_the_second_one_is_closed(watchful, lab):
@@ -64,14 +75,14 @@ def test_a_session_that_answers_again_in_time_stays_and_the_second_one_is_closed
         assert lab.freeze_sshd_connection()
         wait_for("the second one to have reached sshd", lambda: hop(watchful, "ssh") == "waiting", NOTICE)
         lab.thaw_sshd_connection()
-        wait_for("the link to be live", lambda: told.states == ["suspect", "live"], NOTICE)
+        wait_for("the link to be live", lambda: told.is_recovered, NOTICE)
     finally:
         lab.thaw_sshd_connection()
         lab.freeze_sshd_listener(False)
     done = watchful.run("exec", "-n", "--", "transmission-remote", "-si")
     assert done.returncode == 0, done.stderr
     wait_for("the second one to be closed", lambda: not set(lab.sshd_connections()) - before)
-    assert told.states == ["suspect", "live"]
+    assert told.is_undisturbed, told.states
 
 
 def hops_text(home):

@@ -4,7 +4,7 @@ import os
 import re
 
 import pytest
-from conftest import DEADLINE, ROOT, Page, audit, browser_environment, free_port, link_state, make_home, wait_for
+from conftest import DEADLINE, ROOT, Page, audit, browser_environment, free_port, make_home, wait_for, wait_mirrored
 from lab import socks
 from lab.processes import Child
 from rawweb import ABORT, CALL, EVENT, GOODBYE, RESULT, SUBSCRIBE, SUBSCRIBED, WELCOME, Connection, WebSocket
@@ -61,7 +61,7 @@ def onion(lab, tmp_path_factory):
         address = name.read_text().strip()
         with make_home(lab, directory, web={"onion-listen": f"127.0.0.1:{port}", "allowed-hosts": [address]}) as home:
             home.start()
-            wait_for("the link to be live", lambda: link_state(home) == "live")
+            wait_mirrored(home)
             page = OnionPage(lab, address, home)
             wait_for("the page to answer through Tor", page.answers, 3 * DEADLINE)
             yield page

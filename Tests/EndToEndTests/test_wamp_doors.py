@@ -8,7 +8,7 @@ import pytest
 import zmq
 from autobahnclient import Inbox, door, run, serializer  # noqa: F401
 from autobahn.wamp.types import SubscribeOptions
-from conftest import DEADLINE, free_port, link_state, make_home, wait_for
+from conftest import DEADLINE, free_port, make_home, wait_mirrored
 from rawweb import Connection, WebSocket
 
 #: What begins a message of WAMP v1.
@@ -22,7 +22,7 @@ def ingest_port():
 
 @pytest.fixture(scope="module")
 def served(lab, ingest_port, tmp_path_factory):
-    """One controller with both ways in switched on, its link live."""
+    """One controller with both ways in switched on, its link live and its mirror filled."""
     with make_home(lab, tmp_path_factory.mktemp("doors"), web={"wamp-v1": True}) as home:
         home.config.write_text(home.config.read_text() + f"""
 [ingest]
@@ -30,7 +30,7 @@ listen = "127.0.0.1:{ingest_port}"
 topics = ["com.example."]
 """)
         home.start()
-        wait_for("the link to be live", lambda: link_state(home) == "live")
+        wait_mirrored(home)
         yield home
 
 

@@ -38,6 +38,27 @@ enum DatabaseFile {
         else { throw StoreFault.notFarseed.problem(path) }
     }
 
+    /// Runs `body` while no other process, nor another call, is in one for the same directory.
+    ///
+    /// By a lock of the directory: it leaves no file behind, and SQLite's own locks are of another kind.
+    static func alone(with path: String, within patience: Duration, _ body: () throws -> Void) throws {
+        let descriptor = Glibc.open(directory(of: path) ?? ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw StoreFault.unopenable(reason(errno)).problem(path) }
+        defer { close(descriptor) }
+        let deadline = ContinuousClock.now + patience
+        while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+            guard errno == EWOULDBLOCK || errno == EINTR else {
+                throw StoreFault.unopenable(reason(errno)).problem(path)
+            }
+            guard ContinuousClock.now < deadline else { throw StoreFault.locked.problem(path) }
+            usleep(knockEvery)
+        }
+        try body()
+    }
+
+    /// Between two looks at a lock, in microseconds.
+    private static let knockEvery: UInt32 = 5_000
+
     /// SQLite's file format, section 1.3: the header's size, its first bytes and where the application id is.
     private static let headerSize = 100
     private static let magic = Array("SQLite format 3\0".utf8)
@@ -62,9 +83,8 @@ enum DatabaseFile {
     }
 
     private static func makeDirectory(of path: String) throws(Problem) {
-        guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return }
+        guard var directory = directory(of: path) else { return }
         var missing: [String] = []
-        var directory = String(path[..<slash])
         while !directory.isEmpty, access(directory, F_OK) != 0 {
             missing.append(directory)
             directory = directory.lastIndex(of: "/").map { String(directory[..<$0]) } ?? ""
@@ -74,6 +94,12 @@ enum DatabaseFile {
                 throw StoreFault.unopenable("its directory cannot be made, \(reason(errno))").problem(path)
             }
         }
+    }
+
+    /// Nil where `path` names none but the root or the one we are in.
+    private static func directory(of path: String) -> String? {
+        guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return nil }
+        return String(path[..<slash])
     }
 
     private static func reason(_ code: Int32) -> String {

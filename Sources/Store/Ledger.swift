@@ -49,7 +49,7 @@ package final class Ledger: Sendable {
             }
             try database.close()
         }
-        try Self.examine(path, settings)
+        let isCurrent = try Self.examine(path, settings)
         pool = try DatabasePool(path: path, configuration: settings)
         writer = GroupWriter(pool: pool)
         passwords = PasswordHasher(cost: configuration.passwordCost)
@@ -59,21 +59,32 @@ package final class Ledger: Sendable {
             let pageSize = try Int.fetchOne(database, sql: "PRAGMA page_size") ?? 4096
             try database.execute(sql: "PRAGMA max_page_count = \(max(64, configuration.maximumBytes / pageSize))")
         }
-        try LedgerSchema.migrator.migrate(pool)
+        if isCurrent { return }
+        // GRDB looks which steps were taken before the transaction in which it takes one: of two processes that begin
+        // together the second would take the first one's again.
+        try DatabaseFile.alone(with: path, within: wait) { try LedgerSchema.migrator.migrate(pool) }
     }
 
-    /// Looks for damage and for a newer version's tables without writing a byte.
-    private static func examine(_ path: String, _ settings: Configuration) throws {
+    /// Looks for damage and for a newer version's tables without writing a byte; false where tables are to be made yet.
+    private static func examine(_ path: String, _ settings: Configuration) throws -> Bool {
         var settings = settings
         settings.readonly = true
         let database = try DatabaseQueue(path: path, configuration: settings)
+        // One transaction: another process may be making the tables.
+        var isCurrent = false
         try database.inDatabase { database in
-            guard try String.fetchOne(database, sql: "PRAGMA quick_check(1)") == "ok" else {
-                throw StoreFault.corrupt.problem(path)
+            try database.inTransaction(.deferred) {
+                guard try String.fetchOne(database, sql: "PRAGMA quick_check(1)") == "ok" else {
+                    throw StoreFault.corrupt.problem(path)
+                }
+                let migrator = LedgerSchema.migrator
+                guard try !migrator.hasBeenSuperseded(database) else { throw StoreFault.newer.problem(path) }
+                isCurrent = try migrator.hasCompletedMigrations(database)
+                return .commit
             }
-            guard try !LedgerSchema.migrator.hasBeenSuperseded(database) else { throw StoreFault.newer.problem(path) }
         }
         try database.close()
+        return isCurrent
     }
 
     /// A number that is higher at each call, also on a new database: what the agent tells an old controller by.

@@ -35,6 +35,14 @@ import Testing
         try await verify(scratch, accepted, cancelled)
     }
 
+    @Test func `processes that begin together on a new state directory all find its tables`() async throws {
+        for round in 0..<10 {
+            let scratch = try ScratchState()
+            let probes = try (0..<6).map { _ in try Probe("drain", scratch.directory, seed: 1, first: 0) }
+            for probe in probes { #expect(probe.lines() == ["idle"], "round \(round)") }
+        }
+    }
+
     private func verify(_ scratch: ScratchState, _ accepted: Set<Int>, _ cancelled: Set<Int>) async throws {
         let journal = try String(contentsOfFile: "\(scratch.directory)/effects", encoding: .utf8)
         let effects = journal.split(separator: "\n").map { $0.split(separator: " ") }

@@ -88,10 +88,10 @@ package final class CallConnection: Sendable {
 
     /// Ends the connection and everything on it; returns once the stream is closed, after at most two seconds.
     ///
-    /// The peer's calls fail with `problem` where there is one; without, the stream just ends.
+    /// The calls of both sides fail with `problem` where there is one; without, the stream just ends.
     package func close(_ problem: Problem? = nil) async {
         let isRunning = locked { state in
-            state.finish(.closed, goodbye: problem?.failure)
+            state.finish(.closed(problem), goodbye: problem?.failure)
             return state.isRunning
         }
         guard isRunning else { return await stream.close() }

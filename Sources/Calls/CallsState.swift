@@ -31,8 +31,8 @@ struct CallsState {
 
     /// Why the connection is over.
     enum End {
-        /// We closed it.
-        case closed
+        /// We closed it, perhaps for a reason.
+        case closed(Problem?)
         /// The peer closed the stream where it may.
         case finished
         /// The peer said goodbye.
@@ -43,7 +43,8 @@ struct CallsState {
         /// What open calls fail with.
         var problem: Problem {
             switch self {
-            case .closed: Problem(.connectionLost, "The connection was closed here while this was under way.")
+            case .closed(let problem):
+                problem ?? Problem(.connectionLost, "The connection was closed here while this was under way.")
             case .finished: Problem(.connectionLost, "The other side closed the connection while this was under way.")
             case .goodbye(let problem): problem
             case .failed(let error as Problem): error

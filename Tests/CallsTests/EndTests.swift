@@ -145,6 +145,22 @@ import Wire
         }
     }
 
+    @Test func `A reason to close fails one's own open calls, too`() async throws {
+        try await connected { call in
+            try await call.emit("ready")
+            try await Task.sleep(for: .seconds(60))
+            return .null
+        } _: { caller, _ in
+            let call = try await caller.open("watch")
+            var events = call.events.makeAsyncIterator()
+            _ = await events.next()
+            let silent = Problem(.connectionLost, "Nobody answers.")
+            await caller.close(silent)
+            await #expect(throws: silent) { _ = try await call.result() }
+            await #expect(throws: silent) { _ = try await caller.call("x") }
+        }
+    }
+
     @Test func `Losing the stream fails the open calls and cancels the handlers`() async throws {
         struct Reset: Error {}
         let (left, right) = PipeByteStream.pair()

@@ -54,7 +54,8 @@ def relay_of(lab, home):
     def behind():
         link = home.link()
         circuit = next((hop["detail"] for hop in link.get("hops", []) if hop["hop"] == "circuit"), "")
-        names = circuit.split(" → ")[1:]
+        # Without their countries.
+        names = [relay.partition(" (")[0] for relay in circuit.split(" → ")[1:]]
         found = [name for name in names if name.startswith("relay")]
         if names and not found and link["state"] == "live":
             lab.kill_sshd_connection()

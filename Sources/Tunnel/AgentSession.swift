@@ -93,13 +93,16 @@ package final class AgentSession: Sendable {
 
     /// Pings until it is cancelled; a circuit that has died in silence ends the connection and what runs on it.
     package func keepAlive(_ timing: LinkTiming) async {
-        let silent = Problem(
-            .connectionLost,
-            "The seedbox has not answered for \(timing.deadAfter.components.seconds) s: the circuit is dead. Try again."
-        )
+        var smoothed: Duration?
         while (try? await Task.sleep(for: timing.pingEvery)) != nil {
+            let limit = timing.dead(after: smoothed)
+            let silent = Problem(
+                .connectionLost,
+                "The seedbox has not answered for \(limit.components.seconds) s: the circuit is dead. Try again."
+            )
             do {
-                _ = try await within(timing.deadAfter, orThrow: silent) { [connection] in try await connection.ping() }
+                let new = try await within(limit, orThrow: silent) { [connection] in try await connection.ping() }
+                smoothed = LinkTiming.smoothed(smoothed, new)
             } catch let problem as Problem where problem == silent {
                 return await connection.close(problem)
             } catch {

@@ -17,11 +17,9 @@ extension LinkMachine {
     }
 
     private func pinging(_ live: Live) -> [Action] {
-        let roundTrip = live.roundTrip ?? .zero
-        return [
-            .cancel(.ping), .ping(live.id),
-            .set(.suspect, max(timing.suspectAfter, roundTrip * timing.suspectFactor)),
-            .set(.dead, max(timing.deadAfter, roundTrip * timing.deadFactor)),
+        [
+            .cancel(.ping), .ping(live.id), .set(.suspect, timing.suspect(after: live.roundTrip)),
+            .set(.dead, timing.dead(after: live.roundTrip)),
         ]
     }
 
@@ -35,9 +33,7 @@ extension LinkMachine {
             state = .live(live, spare: .warm(spare))
             return pinging(live) + [.ping(spare.id)]
         }
-        guard now - askedAt >= max(timing.deadAfter, (spare.roundTrip ?? .zero) * timing.deadFactor) else {
-            return pinging(live)
-        }
+        guard now - askedAt >= timing.dead(after: spare.roundTrip) else { return pinging(live) }
         state = .live(live, spare: .none)
         return pinging(live) + [.end(spare.id), .set(.retry, timing.spacing)]
     }
@@ -93,8 +89,7 @@ extension LinkMachine {
         switch spare {
         case .coming: return []
         case .warm(let spare):
-            let patience = max(timing.suspectAfter, (spare.roundTrip ?? .zero) * timing.suspectFactor)
-            return [.ping(spare.id), .set(.retry, patience)]
+            return [.ping(spare.id), .set(.retry, timing.suspect(after: spare.roundTrip))]
         case .none:
             if let wait = spacing(at: now) { return [.set(.retry, wait)] }
             return retry(at: now)

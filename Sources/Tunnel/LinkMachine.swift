@@ -86,7 +86,7 @@ package struct LinkMachine: Sendable {
 
     package struct Live: Sendable, Hashable {
         package var id: Int
-        /// Smoothed as TCP does (RFC 6298): an eighth of each new one.
+        /// Smoothed.
         package var roundTrip: Duration?
         /// When a ping went out that has not been answered; kept of a spare only.
         var askedAt: Duration?
@@ -94,7 +94,7 @@ package struct LinkMachine: Sendable {
         var isWorn = false
 
         mutating func answered(_ roundTrip: Duration) {
-            self.roundTrip = self.roundTrip.map { $0 * 7 / 8 + roundTrip / 8 } ?? roundTrip
+            self.roundTrip = LinkTiming.smoothed(self.roundTrip, roundTrip)
             askedAt = nil
         }
     }

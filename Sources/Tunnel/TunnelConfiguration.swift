@@ -69,3 +69,14 @@ package struct LinkTiming: Sendable, Hashable {
 
     package init() {}
 }
+
+extension LinkTiming {
+    /// The smoothed round trip after a new one, as TCP has it (RFC 6298): an eighth of each.
+    static func smoothed(_ last: Duration?, _ new: Duration) -> Duration { last.map { $0 * 7 / 8 + new / 8 } ?? new }
+
+    /// How long a ping may be unanswered, by the smoothed round trip, before the session is suspect.
+    func suspect(after roundTrip: Duration?) -> Duration { max(suspectAfter, (roundTrip ?? .zero) * suspectFactor) }
+
+    /// Likewise before it counts as dead.
+    func dead(after roundTrip: Duration?) -> Duration { max(deadAfter, (roundTrip ?? .zero) * deadFactor) }
+}

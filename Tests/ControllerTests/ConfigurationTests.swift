@@ -3,6 +3,7 @@ import Foundation
 import Seedbox
 import Store
 import Testing
+import Tunnel
 
 @testable import Controller
 
@@ -109,6 +110,62 @@ private let box = """
         #expect(box.port == 2222)
         #expect(box.key == "/home/me/.ssh/farseed")
         #expect(box.clientAuth == "/etc/farseed/vps.auth_private")
+    }
+
+    @Test func `every number of the link can be set, and is used`() throws {
+        let configuration = try read(
+            """
+            [link]
+            probe-after = 1.5
+            suspect-after = 2
+            suspect-factor = 3
+            dead-after = 4
+            dead-factor = 5
+            retry-at-least = 0.6
+            retry-at-most = 7
+            retry-fault = 8
+            spacing = 0.9
+            rival-after = 10
+            connect-within = 11
+            greet-within = 12
+            standby = true
+            recycle-after = 13
+            [box.vps]
+            address = "\(onion)"
+            user = "seedbox"
+            key = "~/.ssh/farseed"
+            host-key = "\(hostKey)"
+            """
+        )
+        let timing = TunnelSetup.box(configuration.boxes[0], configuration, epoch: nil).timing
+        var wanted = LinkTiming()
+        wanted.pingEvery = .milliseconds(1_500)
+        wanted.suspectAfter = .seconds(2)
+        wanted.suspectFactor = 3
+        wanted.deadAfter = .seconds(4)
+        wanted.deadFactor = 5
+        wanted.retryFirst = .milliseconds(600)
+        wanted.retryLast = .seconds(7)
+        wanted.retryFault = .seconds(8)
+        wanted.spacing = .milliseconds(900)
+        wanted.hedgeAfter = .seconds(10)
+        wanted.socks = .seconds(11)
+        wanted.greeting = .seconds(12)
+        wanted.standby = true
+        wanted.recycleAfter = 13 << 20
+        #expect(timing == wanted)
+    }
+
+    @Test func `numbers of the link that do not go together are named`() {
+        for (text, key) in [
+            ("suspect-factor = 8", "suspect-factor"), ("dead-factor = 4", "dead-factor"),
+            ("retry-at-least = 61", "retry-at-least"), ("spacing = 0.3", "spacing"),
+        ] {
+            let found = faults("[link]\n\(text)")
+            #expect(found.count == 1 && found.first?.line == 2, "\(text): \(found)")
+            #expect(found.first?.message.contains(key) == true, "\(text): \(found)")
+        }
+        #expect(faults("[link]\nspacing = 0.3").first?.message.contains("from 0.4 to 60") == true)
     }
 
     @Test func `roles are for users that there are, and for a socket that they can open`() {

@@ -67,12 +67,26 @@ struct Configuration: Sendable, Equatable {
         var probeAfter: Duration?
         /// Silence after which a second session is begun, at the least.
         var suspectAfter: Duration?
+        /// How many round trips that is at the least.
+        var suspectFactor: Int?
         /// Silence after which the link counts as dead, at the least.
         var deadAfter: Duration?
+        /// How many round trips that is at the least.
+        var deadFactor: Int?
+        /// The bound of the first pause between two attempts; it doubles from pause to pause.
+        var retryAtLeast: Duration?
         /// The longest pause between two attempts.
         var retryAtMost: Duration?
-        /// Deadline for one attempt from the first byte to the agent's greeting.
+        /// The pause after a fault that only the owner can mend.
+        var retryFault: Duration?
+        /// Least time between the beginnings of two attempts.
+        var spacing: Duration?
+        /// How long an attempt may take before another is begun beside it.
+        var rivalAfter: Duration?
+        /// Deadline for tor's answer to an attempt.
         var connectWithin: Duration?
+        /// Deadline from the log-in to the agent's greeting.
+        var greetWithin: Duration?
         /// Keeps a second session warm on another circuit.
         var standby = false
         /// Bytes after which a session is replaced.

@@ -95,8 +95,10 @@ extension ConfigurationReader {
     mutating func seconds(_ section: Section, _ key: String, _ range: ClosedRange<Double>) -> Duration? {
         guard let value = section.values[key] else { return nil }
         guard let number = value.double, range.contains(number) else {
-            let (low, high) = (Int(range.lowerBound), Int(range.upperBound))
-            fault(section, key, "this takes seconds as a number from \(low) to \(high), as 15 or 2.5.")
+            let low = range.lowerBound
+            let least = low == low.rounded() ? "\(Int(low))" : "\(low)"
+            let most = Int(range.upperBound)
+            fault(section, key, "this takes seconds as a number from \(least) to \(most), as 15 or 2.5.")
             return nil
         }
         return .milliseconds(Int64(number * 1000))

@@ -3,6 +3,7 @@ import Notation
 import Seedbox
 import Store
 import TOMLKit
+import Tunnel
 import Web
 
 /// Reads one document; files that it names are looked at through `look`.
@@ -238,15 +239,24 @@ struct ConfigurationReader {
         know(
             link,
             [
-                "probe-after", "suspect-after", "dead-after", "retry-at-most", "connect-within", "standby",
+                "probe-after", "suspect-after", "suspect-factor", "dead-after", "dead-factor", "retry-at-least",
+                "retry-at-most", "retry-fault", "spacing", "rival-after", "connect-within", "greet-within", "standby",
                 "recycle-after", "compression",
             ]
         )
         target.probeAfter = seconds(link, "probe-after", 1...3_600)
         target.suspectAfter = seconds(link, "suspect-after", 1...3_600)
         target.deadAfter = seconds(link, "dead-after", 1...3_600)
+        target.suspectFactor = integer(link, "suspect-factor", 1...100).map { Int($0) }
+        target.deadFactor = integer(link, "dead-factor", 2...1_000).map { Int($0) }
+        target.retryAtLeast = seconds(link, "retry-at-least", 0.1...3_600)
         target.retryAtMost = seconds(link, "retry-at-most", 1...3_600)
+        target.retryFault = seconds(link, "retry-fault", 1...3_600)
+        // A guard refuses clients that make more than three circuits a second.
+        target.spacing = seconds(link, "spacing", 0.4...60)
+        target.rivalAfter = seconds(link, "rival-after", 1...600)
         target.connectWithin = seconds(link, "connect-within", 5...600)
+        target.greetWithin = seconds(link, "greet-within", 5...600)
         target.standby = flag(link, "standby") ?? target.standby
         target.recycleAfter = integer(link, "recycle-after", 1...512).map { UInt64($0) << 20 }
         target.compression = flag(link, "compression") ?? target.compression
@@ -263,6 +273,18 @@ struct ConfigurationReader {
                 "suspect-after",
                 "a second session must have time before the first counts as dead: give less than `dead-after`."
             )
+        }
+        let usual = LinkTiming()
+        if target.suspectFactor ?? usual.suspectFactor >= target.deadFactor ?? usual.deadFactor {
+            fault(
+                link,
+                target.suspectFactor == nil ? "dead-factor" : "suspect-factor",
+                "a second session must have time before the first counts as dead: `suspect-factor` (usually "
+                    + "\(usual.suspectFactor)) is to be less than `dead-factor` (usually \(usual.deadFactor))."
+            )
+        }
+        if target.retryAtLeast ?? usual.retryFirst > target.retryAtMost ?? usual.retryLast {
+            fault(link, "retry-at-least", "the first pause cannot be longer than `retry-at-most`. Give less.")
         }
     }
 

@@ -58,14 +58,28 @@ enum TunnelSetup {
         tunnel.epoch = epoch
         let link = configuration.link
         tunnel.compression = link.compression
-        if let probeAfter = link.probeAfter { tunnel.timing.pingEvery = probeAfter }
-        if let suspectAfter = link.suspectAfter { tunnel.timing.suspectAfter = suspectAfter }
-        if let deadAfter = link.deadAfter { tunnel.timing.deadAfter = deadAfter }
-        if let retryAtMost = link.retryAtMost { tunnel.timing.retryLast = retryAtMost }
+        tunnel.timing.set(\.pingEvery, link.probeAfter)
+        tunnel.timing.set(\.suspectAfter, link.suspectAfter)
+        tunnel.timing.set(\.suspectFactor, link.suspectFactor)
+        tunnel.timing.set(\.deadAfter, link.deadAfter)
+        tunnel.timing.set(\.deadFactor, link.deadFactor)
+        tunnel.timing.set(\.retryFirst, link.retryAtLeast)
+        tunnel.timing.set(\.retryLast, link.retryAtMost)
+        tunnel.timing.set(\.retryFault, link.retryFault)
+        tunnel.timing.set(\.spacing, link.spacing)
+        tunnel.timing.set(\.hedgeAfter, link.rivalAfter)
+        tunnel.timing.set(\.recycleAfter, link.recycleAfter)
+        tunnel.timing.set(\.socks, link.connectWithin)
+        tunnel.timing.set(\.greeting, link.greetWithin)
         tunnel.timing.standby = link.standby
-        if let recycleAfter = link.recycleAfter { tunnel.timing.recycleAfter = recycleAfter }
-        if let connectWithin = link.connectWithin { tunnel.timing.socks = connectWithin }
         return tunnel
+    }
+}
+
+extension LinkTiming {
+    /// Keeps the default where nothing else is wanted.
+    fileprivate mutating func set<Number>(_ path: WritableKeyPath<LinkTiming, Number>, _ number: Number?) {
+        if let number { self[keyPath: path] = number }
     }
 }
 

@@ -12,6 +12,8 @@ package final class Tor: Service {
         case given(socks: TorAddress, control: TorAddress?, credential: ControlPort.Credential)
         /// A tor of our own, which ends with us.
         case own(TorChild)
+        /// The one that another process runs in the child's directory, and where none does, a child of our own.
+        case shared(TorChild)
     }
 
     /// Where to connect to.
@@ -37,7 +39,7 @@ package final class Tor: Service {
         case .given(let socks, _, _):
             self.socks = socks
             state = Mutex(State(status: Status()))
-        case .own(let child):
+        case .own(let child), .shared(let child):
             socks = child.socks
             state = Mutex(State(status: Status(isStarting: true)))
         }
@@ -65,15 +67,23 @@ package final class Tor: Service {
         if case .given(_, nil, _) = source { false } else { true }
     }
 
-    /// Returns once tor can be used, an own one has failed, or `patience` is over.
-    package func usable(within patience: Duration) async {
-        await status(within: patience) { $0.isUsable || $0.hasFailed }
+    /// Returns once tor can be used, an own one has failed, it has told why it cannot go on and has stood still for
+    /// `stillness`, or `patience` is over.
+    package func usable(within patience: Duration, stillness: Duration = Standstill.usual) async {
+        let began = ContinuousClock.now
+        var standstill = Standstill(stillness)
+        while !Task.isCancelled {
+            let (status, time) = (status, ContinuousClock.now - began)
+            let left = min(patience - time, standstill.remaining(status, at: time))
+            if status.isUsable || status.hasFailed || left <= .zero { return }
+            await self.status(within: left) { $0 != status }
+        }
     }
 
     /// Returns once tor has told of itself or why it does not, or `patience` is over.
     package func told(within patience: Duration) async {
         guard isAskable else { return }
-        await status(within: patience) { $0.news != nil || $0.problem != nil }
+        await status(within: patience) { $0.news != nil || $0.hasFailed || !$0.isStarting && $0.problem != nil }
     }
 
     /// Returns once `isReached` holds, or `patience` is over.
@@ -97,7 +107,7 @@ package final class Tor: Service {
         switch source {
         case .given(_, nil, _): return
         case .given(_, let control?, let credential): port = ControlPort(control, credential: credential, group: group)
-        case .own(let child): port = ControlPort(child.control, group: group)
+        case .own(let child), .shared(let child): port = ControlPort(child.control, group: group)
         }
         do {
             try await within(.seconds(10), orThrow: CancellationError()) { try await port.signal("NEWNYM") }
@@ -114,6 +124,7 @@ package final class Tor: Service {
             case .given(_, nil, _): try? await gracefulShutdown()
             case .given(_, let control?, let credential): await keep { try await follow(control, credential) }
             case .own(let child): await keep { try await run(child) }
+            case .shared(let child): await keep { try await share(child) }
             }
         }
     }
@@ -131,6 +142,16 @@ package final class Tor: Service {
         defer { change { $0 = Status(problem: $0.problem, isStarting: true, programVersion: version) } }
         try await child.run(group: group, logger: logger) { news in
             change { $0 = Status(news: news, programVersion: version) }
+        }
+    }
+
+    private func share(_ child: TorChild) async throws {
+        do {
+            try await run(child)
+        } catch let problem as Problem where problem == TorChild.taken {
+            // Until its port is open it is a tor that has not started.
+            defer { change { $0 = Status(problem: $0.problem, isStarting: true) } }
+            try await ControlPort(child.control, group: group).follow { news in change { $0 = Status(news: news) } }
         }
     }
 

@@ -39,6 +39,12 @@ package struct TorChild: Sendable {
     /// `sun_path` of Linux holds 108 bytes with its end.
     private static let longestSocketPath = 107
 
+    static let taken = Problem(
+        .torNotReady,
+        "Another farseed command runs a tor of its own in this state directory. This one waits for it; run `farseed serve` "
+            + "to share one."
+    )
+
     /// - Parameters:
     ///   - binary: a path, or a name looked up in `$PATH`.
     ///   - directory: made private; holds the torrc, the sockets and tor's data.
@@ -131,11 +137,7 @@ package struct TorChild: Sendable {
         }
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
             close(lock)
-            throw Problem(
-                .torNotReady,
-                "Another farseed command runs a tor of its own in this state directory. This one waits for it; run "
-                    + "`farseed serve` to share one."
-            )
+            throw Self.taken
         }
         return lock
     }

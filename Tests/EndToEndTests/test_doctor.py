@@ -7,8 +7,9 @@ import threading
 
 import pytest
 
-from conftest import CODES, Page, free_port, link_state, make_home, status, wait_for
+from conftest import CODES, FARSEED, Page, free_port, link_state, make_home, status, wait_for
 from faketor import ControlPort, program
+from terminal import Terminal
 from test_faults import CONFIGURED, OTHER_ONION, broken, overrides, refusing_socks  # noqa: F401
 
 HOPS = ["configuration", "tor", "socks", "bootstrap", "descriptor", "tcp", "host-key", "login", "forced-command", "agent",
@@ -139,6 +140,16 @@ def test_what_keeps_tor_from_going_on_is_told_in_its_words(lab, tmp_path):
         assert link["problem"]["code"] == "tor-not-ready", link
         assert "at 10 %: No route to host (NOROUTE). Tor says" in link["problem"]["message"], link
         assert "24 h ahead" in link["problem"]["message"] and [w["code"] for w in link["warnings"]] == ["clock-skew"], link
+
+
+def test_a_terminal_shows_what_the_walk_waits_for(lab, tmp_path):
+    with ControlPort({"GETINFO version": "250-version=0.4.9.11\r\n250 OK"}) as tor, make_home(
+            lab, tmp_path, tor={"control": tor.address}) as home, Terminal(
+            tmp_path, [FARSEED, "doctor"], home.environment | {"TERM": "xterm-256color"}) as terminal:
+        for percent in (10, 45):
+            tor.say(f'STATUS_CLIENT NOTICE BOOTSTRAP PROGRESS={percent} TAG=x SUMMARY="Step {percent}"')
+            terminal.wait("the progress", lambda screen: screen.strip() == f"Tor's bootstrap: {percent} %, Step {percent}…")
+        terminal.keys("C-c")
 
 
 def test_the_relays_of_a_circuit_have_their_country(home):

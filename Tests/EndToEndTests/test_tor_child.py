@@ -1,5 +1,6 @@
 """A tor of Farseed's own: started, shown, used with client authorization, restarted, and ended with its controller."""
 
+import json
 import os
 import pathlib
 import signal
@@ -31,6 +32,12 @@ def test_a_tor_child_reaches_the_seedbox_comes_back_and_ends_with_its_controller
         assert home.run("exec", "--", "transmission-remote", "-si").returncode == 0
 
         (child,) = tor_children(home)
+        # A command with a session of its own uses the daemon's tor, which could not run twice in its directory.
+        walked = home.run("doctor", "--json", timeout=90)
+        hops = {hop["hop"]: hop for hop in json.loads(walked.stdout)["hops"]}
+        assert walked.returncode == 0 and hops["tor"]["detail"].startswith("0.4."), walked
+        assert hops["bootstrap"]["detail"] == "100 %" and hops["tcp"]["detail"].count(" → ") >= 2, walked
+        assert tor_children(home) == [child] and link_state(home) == "live"
         os.kill(child, signal.SIGKILL)
         wait_for("the link to be lost", lambda: link_state(home) != "live")
         wait_for("another tor and a live link", lambda: link_state(home) == "live", 90)

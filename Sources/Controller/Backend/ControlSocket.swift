@@ -36,6 +36,14 @@ enum ControlSocket {
         }
     }
 
+    /// Whether a daemon listens there whom we may reach.
+    static func isOpen(_ path: String) async -> Bool {
+        guard let daemon = try? await connect(path) else { return false }
+        // What is not driven does not close.
+        try? await Backend.driven(daemon) {}
+        return true
+    }
+
     /// Waits for the daemon's greeting.
     static func greeted(_ connection: CallConnection) async throws -> Hello {
         try await within(

@@ -46,7 +46,7 @@ struct DeployAgentCommand: AsyncParsableCommand {
         let boxKey = try DeployTarget.boxKey(box, administrator: adminKey)
         let account = try FarCommand.Account(box.user, login: login)
         let file = rollback ? nil : try AgentFile.find(agent)
-        let progress = CopyProgress(isShown: output.notation == nil && isatty(STDERR_FILENO) == 1)
+        let progress = ProgressLine(output)
         let signals = EndingSignals.stream()
         let (isDry, logger, empty) = (dryRun, options.logger, DeployReport(box: box.name))
         // Of its own, so that a signal can cancel it; it is waited for below.
@@ -66,7 +66,9 @@ struct DeployAgentCommand: AsyncParsableCommand {
                         copying: { progress.copied($0, of: $1) },
                         check: { report in
                             progress.note("Checking the way to the agent…")
-                            try await Examination.walk(&report, by: tor, to: box, of: configuration)
+                            try await Examination.walk(&report, by: tor, to: box, of: configuration) {
+                                progress.note($0)
+                            }
                         }
                     )
                     try await deployment.run(isDry: isDry, into: &report)

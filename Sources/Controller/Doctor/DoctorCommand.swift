@@ -20,6 +20,7 @@ struct DoctorCommand: AsyncParsableCommand {
     func run() async throws {
         let terminal = output.notation != nil ? Terminal.none : Terminal.of(STDOUT_FILENO)
         var report = DoctorReport()
+        let progress = ProgressLine(output)
         let began = ContinuousClock.now
         do {
             let configuration = try options.load()
@@ -30,9 +31,9 @@ struct DoctorCommand: AsyncParsableCommand {
                 configuration.path.map { visible($0) } ?? "",
                 took: ContinuousClock.now - began
             )
-            let tor = try CommandTor.begin(configuration, logger: options.logger)
+            let tor = try await CommandTor.begin(configuration, logger: options.logger)
             do {
-                try await Examination.walk(&report, by: tor, to: box, of: configuration)
+                try await Examination.walk(&report, by: tor, to: box, of: configuration) { progress.note($0) }
                 await tor.end()
             } catch {
                 await tor.end()
@@ -45,6 +46,7 @@ struct DoctorCommand: AsyncParsableCommand {
         } catch {
             // The report has it.
         }
+        progress.clear()
         if try !output.print(report.value) {
             OutputFile.standard.print(report.lines(on: terminal))
         }

@@ -13,19 +13,25 @@ enum Examination {
     private static let placing = Duration.seconds(2)
 
     /// Enters what is found into `report`; throws the `Problem` of the first hop that fails. `tor` may have begun just now.
+    ///
+    /// - Parameter told: what is waited for, in a few words.
     static func walk(
         _ report: inout DoctorReport,
         by tor: CommandTor,
         to box: Configuration.Box,
-        of configuration: Configuration
+        of configuration: Configuration,
+        told: @escaping @Sendable (String) -> Void
     ) async throws {
         defer { report.warnings = tor.tor.status.warnings }
         do {
-            try await examine(tor.tor, &report)
+            told("Tor…")
+            try await examine(tor.tor, &report, told)
             let watch = WayWatch()
             report.began(.descriptor)
+            told("A session with the agent…")
             let session = try await goTheWay(by: tor, to: box, of: configuration, watch, &report)
             do {
+                told("The agent…")
                 try await examine(session.connection, &report)
                 if let isolation = watch.trace.isolation {
                     await tor.tor.status(within: placing) { $0.news?.isPlaced(isolation) ?? true }
@@ -44,7 +50,11 @@ enum Examination {
     }
 
     /// Tor: its version, its SOCKS port and its bootstrap.
-    private static func examine(_ tor: Tor, _ report: inout DoctorReport) async throws {
+    private static func examine(
+        _ tor: Tor,
+        _ report: inout DoctorReport,
+        _ told: @escaping @Sendable (String) -> Void
+    ) async throws {
         var since = ContinuousClock.now
         func lap() -> Duration {
             defer { since = .now }
@@ -73,7 +83,16 @@ enum Examination {
         guard tor.status.news != nil else {
             return report.untold(.bootstrap, "not told without a control port")
         }
-        await tor.usable(within: CommandTor.bootstrapping)
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                for await status in tor.statuses() {
+                    guard let news = status.news else { continue }
+                    told("Tor's bootstrap: \(news.bootstrap) %, \(visible(news.phase, atMost: 60))…")
+                }
+            }
+            await tor.usable(within: CommandTor.bootstrapping)
+            group.cancelAll()
+        }
         let status = tor.status
         guard status.isUsable else {
             throw status.problem ?? status.bootstrapProblem

@@ -1,4 +1,4 @@
-/// Tor for as long as one command takes: a running one's SOCKS port, or a child of our own; and the sessions through it.
+/// Tor for as long as one command takes: a running one, the daemon's too, or a child of our own; and the sessions through it.
 import Calls
 import Logging
 import NIOPosix
@@ -13,19 +13,29 @@ struct CommandTor: Sendable {
     private let running: Task<Void, any Error>
 
     /// Returns at once; `end` it in any case.
-    static func begin(_ configuration: Configuration, logger: Logger) throws -> CommandTor {
-        if configuration.tor.socks == nil { try StateDirectory.prepare(configuration.stateDirectory) }
-        let tor = try TunnelSetup.tor(configuration, group: MultiThreadedEventLoopGroup.singleton, logger: logger)
+    static func begin(_ configuration: Configuration, logger: Logger) async throws -> CommandTor {
+        var isShared = false
+        if configuration.tor.socks == nil {
+            try StateDirectory.prepare(configuration.stateDirectory)
+            // Another command's would end with that command.
+            isShared = await ControlSocket.isOpen(configuration.controlSocket)
+        }
+        let tor = try TunnelSetup.tor(
+            configuration,
+            isShared: isShared,
+            group: MultiThreadedEventLoopGroup.singleton,
+            logger: logger
+        )
         // Not in a group: it must outlive this function; `end` cancels it.
         return CommandTor(tor: tor, running: Task { try await tor.run() })
     }
 
     /// Returns once it can be used; `end` it in any case.
     static func start(_ configuration: Configuration, logger: Logger) async throws -> CommandTor {
-        let started = try begin(configuration, logger: logger)
+        let started = try await begin(configuration, logger: logger)
         await started.tor.usable(within: bootstrapping)
         let status = started.tor.status
-        if !status.isUsable, let problem = status.problem {
+        if !status.isUsable, let problem = status.problem ?? status.bootstrapProblem {
             await started.end()
             throw problem
         }

@@ -7,7 +7,14 @@ import Tunnel
 
 enum TunnelSetup {
     /// Tor as the configuration wants it: a given SOCKS port, or a child of our own.
-    static func tor(_ configuration: Configuration, group: any EventLoopGroup, logger: Logger) throws -> Tor {
+    ///
+    /// - Parameter isShared: whether the child of a running daemon is used where there is one.
+    static func tor(
+        _ configuration: Configuration,
+        isShared: Bool = false,
+        group: any EventLoopGroup,
+        logger: Logger
+    ) throws -> Tor {
         if let socks = configuration.tor.socks {
             return Tor(
                 .given(
@@ -31,7 +38,7 @@ enum TunnelSetup {
             include: configuration.tor.include,
             authorizations: authorizations
         )
-        return Tor(.own(child), group: group, logger: logger)
+        return Tor(isShared ? .shared(child) : .own(child), group: group, logger: logger)
     }
 
     private static func credential(_ tor: Configuration.Tor) throws -> ControlPort.Credential {

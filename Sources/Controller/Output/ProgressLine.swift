@@ -1,11 +1,13 @@
-/// One line on a terminal that says how far the copy has come, and goes away again.
+/// One line on a terminal that says how far a command has come, and goes away again.
+import Glibc
 import Synchronization
 
-final class CopyProgress: Sendable {
+final class ProgressLine: Sendable {
     private let isShown: Bool
     private let last = Mutex("")
 
-    init(isShown: Bool) { self.isShown = isShown }
+    /// Beside `output`, where somebody looks.
+    init(_ output: OutputOptions) { isShown = output.notation == nil && isatty(STDERR_FILENO) == 1 }
 
     func copied(_ count: Int, of total: Int) {
         note(

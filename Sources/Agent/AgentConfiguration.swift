@@ -66,15 +66,13 @@ extension AgentConfiguration {
     /// A file longer than this is no configuration.
     static let largestFile = 1 << 20
 
-    /// Reads `keyword value` lines; `#` begins a comment line. A keyword stands once, but for those of
-    /// `repeatable`.
+    /// Reads `keyword value` or `keyword = value` lines; `#` begins a comment line. A keyword stands once, but for those
+    /// of `repeatable`.
     init(parsing text: String) throws(ConfigurationFaults) {
         var faults: [ConfigurationFault] = []
         var seen: [String: Int] = [:]
         for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
-            var words = line.split { $0 == " " || $0 == "\t" }.map(String.init)
-            guard let keyword = words.first, !keyword.hasPrefix("#") else { continue }
-            words.removeFirst()
+            guard let (keyword, words) = Self.entry(line) else { continue }
             do throws(Reason) {
                 if !Self.repeatable.contains(keyword),
                     let earlier = seen.updateValue(index + 1, forKey: keyword)
@@ -98,6 +96,17 @@ extension AgentConfiguration {
         "rpc-url", "rpc-auth-file", "state-directory", "transmission-remote", "allow-exec", "exec-time-limit",
         "exec-output-limit", "exec-environment", "disk-reserve", "disk-guard", "unwatched-interval", "time-lapse",
         "resident", "log-level",
+    /// The keyword of a line and the words behind it, with or without an equals sign between; nil where it says nothing.
+    private static func entry(_ line: Substring) -> (keyword: String, words: [String])? {
+        func isBlank(_ character: Character) -> Bool { character == " " || character == "\t" }
+        let line = line.drop(while: isBlank)
+        guard !line.isEmpty, !line.hasPrefix("#") else { return nil }
+        let keyword = line.prefix { !isBlank($0) && $0 != "=" }
+        var rest = line[keyword.endIndex...].drop(while: isBlank)
+        if rest.first == "=" { rest.removeFirst() }
+        return (String(keyword), rest.split(whereSeparator: isBlank).map(String.init))
+    }
+
     ]
     private static let repeatable: Set<String> = ["allow-exec", "exec-environment"]
 

@@ -54,6 +54,24 @@ import Transmission
     }
 
     @Test(arguments: [
+        "disk-guard true", "disk-guard = true", "disk-guard=true", "\tdisk-guard  =true ", "disk-guard= on",
+    ])
+    func `an equals sign may stand between keyword and value`(_ line: String) throws {
+        #expect(try AgentConfiguration(parsing: line).disk.pauses)
+        for wrong in ["disk-guard", "disk-guard =", "disk-guard == true", "disk-guard = = true", "= true"] {
+            #expect(throws: ConfigurationFaults.self) { try AgentConfiguration(parsing: wrong) }
+        }
+    }
+
+    @Test func `an equals sign of the value is left to it`() throws {
+        for line in ["exec-environment A=b=c", "exec-environment = A=b=c", "exec-environment=A=b=c"] {
+            #expect(try AgentConfiguration(parsing: line).exec.environment.variables["A"] == "b=c")
+        }
+        let program = AgentConfiguration.AllowedProgram(path: "/bin/x", patterns: ["=", "a=b"])
+        #expect(try AgentConfiguration(parsing: "allow-exec = /bin/x = a=b").allowedPrograms == [program])
+    }
+
+    @Test(arguments: [
         "TZ", "=x", "tz=x", "1A=x", "A-B=x", "Ä=x", "A\u{0}B=x", "A=\u{1B}[31m", "A=\u{7F}", "PATH=/tmp",
         "LD_PRELOAD=x", "LD_LIBRARY_PATH=x", "LD_AUDIT=x", "GCONV_PATH=x", "GLIBC_TUNABLES=x", "BASH_ENV=x", "ENV=x",
         "IFS=x", "PYTHONPATH=x", "PYTHONSTARTUP=x", "PERL5OPT=x", "HTTPS_PROXY=x", "ALL_PROXY=x",

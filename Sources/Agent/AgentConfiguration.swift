@@ -4,6 +4,8 @@ import Transmission
 
 struct AgentConfiguration: Sendable, Hashable {
     var rpc = RPCConfiguration()
+    /// Whether `rpc` may be elsewhere than on loopback.
+    var rpcAnyAddress = false
     /// A file of mode 0600 or 0400 that holds `USER:PASSWORD`.
     var rpcAuthFile: String?
     /// Holds the journal of commands, the highest controller epoch and the resident agent's socket.
@@ -84,18 +86,16 @@ extension AgentConfiguration {
                 faults.append(ConfigurationFault(line: index + 1, message: error.message))
             }
         }
+        if !rpcAnyAddress, !rpc.isLoopback, let line = seen["rpc-url"] {
+            let message =
+                "`rpc-url` is not on loopback (127.0.0.0/8 or ::1), and RPC carries the password in the clear. Where "
+                + "Transmission is in a container of this machine, allow it with `rpc-any-address yes`."
+            faults.append(ConfigurationFault(line: line, message: message))
+            faults.sort { $0.line < $1.line }
+        }
         if !faults.isEmpty { throw ConfigurationFaults(faults: faults) }
     }
 
-    private struct Reason: Error {
-        var message: String
-        init(_ message: String) { self.message = message }
-    }
-
-    private static let keywords = [
-        "rpc-url", "rpc-auth-file", "state-directory", "transmission-remote", "allow-exec", "exec-time-limit",
-        "exec-output-limit", "exec-environment", "disk-reserve", "disk-guard", "unwatched-interval", "time-lapse",
-        "resident", "log-level",
     /// The keyword of a line and the words behind it, with or without an equals sign between; nil where it says nothing.
     private static func entry(_ line: Substring) -> (keyword: String, words: [String])? {
         func isBlank(_ character: Character) -> Bool { character == " " || character == "\t" }
@@ -107,6 +107,15 @@ extension AgentConfiguration {
         return (String(keyword), rest.split(whereSeparator: isBlank).map(String.init))
     }
 
+    private struct Reason: Error {
+        var message: String
+        init(_ message: String) { self.message = message }
+    }
+
+    private static let keywords = [
+        "rpc-url", "rpc-any-address", "rpc-auth-file", "state-directory", "transmission-remote", "allow-exec",
+        "exec-time-limit", "exec-output-limit", "exec-environment", "disk-reserve", "disk-guard", "unwatched-interval",
+        "time-lapse", "resident", "log-level",
     ]
     private static let repeatable: Set<String> = ["allow-exec", "exec-environment"]
 
@@ -120,6 +129,7 @@ extension AgentConfiguration {
                 )
             }
             self.rpc = rpc
+        case "rpc-any-address": rpcAnyAddress = try truth(words, keyword)
         case "rpc-auth-file": rpcAuthFile = try path(words, keyword)
         case "state-directory": stateDirectory = try path(words, keyword)
         case "transmission-remote": transmissionRemote = try path(words, keyword)

@@ -1,5 +1,7 @@
 /// Where Transmission's RPC is and how long to wait for it.
 
+import Glibc
+
 package struct RPCConfiguration: Sendable, Hashable {
     /// A numeric address: the static agent carries no resolver.
     package var host = "127.0.0.1"
@@ -48,6 +50,13 @@ package struct RPCConfiguration: Sendable, Hashable {
 
     /// `ADDRESS:PORT`, an IPv6 address in brackets.
     package var authority: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+
+    /// Whether nothing that is said there leaves this machine: 127.0.0.0/8 or ::1.
+    package var isLoopback: Bool {
+        var bytes = [UInt8](repeating: 0, count: 16)
+        if inet_pton(AF_INET, host, &bytes) == 1 { return bytes[0] == 127 }
+        return inet_pton(AF_INET6, host, &bytes) == 1 && bytes.dropLast().allSatisfy { $0 == 0 } && bytes[15] == 1
+    }
 
     private static func isAddressByte(_ byte: UInt8) -> Bool {
         switch byte {

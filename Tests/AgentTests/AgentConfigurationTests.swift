@@ -13,6 +13,7 @@ import Transmission
         let configuration = try AgentConfiguration(
             parsing: """
                 rpc-url http://127.0.0.1:9191/t/rpc
+                rpc-any-address no
                 rpc-auth-file /etc/farseed/rpc
                 state-directory /var/lib/agent\r
                 transmission-remote /opt/bin/transmission-remote
@@ -72,6 +73,28 @@ import Transmission
     }
 
     @Test(arguments: [
+        ("127.0.0.1", true), ("127.255.0.9:81", true), ("localhost", true), ("[::1]", true),
+        ("[0:0:0:0:0:0:0:1]", true), ("172.17.0.2", false), ("0.0.0.0", false), ("128.0.0.1", false),
+        ("[::]", false), ("[fe80::1]", false), ("[::1:0]", false), ("[::ffff:8.8.8.8]", false),
+        ("127.1", false), ("1270.0.0.1", false),
+    ])
+    func `rpc stays on loopback unless another address is allowed`(_ address: String, _ isLoopback: Bool) throws {
+        let line = "rpc-url http://\(address)/transmission/rpc"
+        for text in ["\n" + line, "rpc-any-address no\n" + line] {
+            if isLoopback {
+                #expect(try AgentConfiguration(parsing: text).rpc.isLoopback)
+            } else {
+                let error = #expect(throws: ConfigurationFaults.self) { try AgentConfiguration(parsing: text) }
+                #expect(error?.faults.map(\.line) == [2])
+                #expect(error?.faults.first?.message.contains("rpc-any-address yes") == true)
+            }
+        }
+        for text in ["\(line)\nrpc-any-address yes", "rpc-any-address yes\n\(line)"] {
+            #expect(try AgentConfiguration(parsing: text).rpc.isLoopback == isLoopback)
+        }
+    }
+
+    @Test(arguments: [
         "TZ", "=x", "tz=x", "1A=x", "A-B=x", "Ä=x", "A\u{0}B=x", "A=\u{1B}[31m", "A=\u{7F}", "PATH=/tmp",
         "LD_PRELOAD=x", "LD_LIBRARY_PATH=x", "LD_AUDIT=x", "GCONV_PATH=x", "GLIBC_TUNABLES=x", "BASH_ENV=x", "ENV=x",
         "IFS=x", "PYTHONPATH=x", "PYTHONSTARTUP=x", "PERL5OPT=x", "HTTPS_PROXY=x", "ALL_PROXY=x",
@@ -119,6 +142,11 @@ import Transmission
                     """
             )
         }
+        // Faults of several lines together come in their place.
+        let far = #expect(throws: ConfigurationFaults.self) {
+            try AgentConfiguration(parsing: "rpc-url http://10.0.0.1\nnonsense 1")
+        }
+        #expect(far?.faults.map(\.line) == [1, 2])
         #expect(error?.faults.map(\.line) == [1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15])
         #expect(error?.faults.allSatisfy { $0.message.hasSuffix(".") } == true)
         #expect(error?.faults[1].message.contains("allow-exec") == true)

@@ -43,5 +43,11 @@ struct Account: Sendable, Hashable {
         }
         user = String(line[..<colon])
         password = String(line[line.index(after: colon)...])
+        guard password.utf8.count >= SecretFilter.shortest else {
+            throw Refusal(
+                message: "The password in rpc-auth-file \(path) has fewer than \(SecretFilter.shortest) bytes, too few "
+                    + "to be blotted out of what programs print. Give Transmission a longer one."
+            )
+        }
     }
 }

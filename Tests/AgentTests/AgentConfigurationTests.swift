@@ -94,6 +94,17 @@ import Transmission
         }
     }
 
+    @Test func `a password too short to be blotted out of output is refused`() throws {
+        let temporary = try TemporaryDirectory()
+        for password in ["", "abc", "é!"] {
+            let file = try temporary.write("rpc", "me:\(password)\n")
+            let refusal = #expect(throws: Account.Refusal.self) { try Account(file: file) }
+            #expect(refusal?.message.contains("fewer than 4 bytes") == true)
+            #expect(password.isEmpty || refusal?.message.contains(password) == false)
+        }
+        #expect(try Account(file: try temporary.write("rpc", "me:a:bc\n")) == Account(user: "me", password: "a:bc"))
+    }
+
     @Test(arguments: [
         "TZ", "=x", "tz=x", "1A=x", "A-B=x", "Ä=x", "A\u{0}B=x", "A=\u{1B}[31m", "A=\u{7F}", "PATH=/tmp",
         "LD_PRELOAD=x", "LD_LIBRARY_PATH=x", "LD_AUDIT=x", "GCONV_PATH=x", "GLIBC_TUNABLES=x", "BASH_ENV=x", "ENV=x",

@@ -12,8 +12,9 @@ struct Disk: Sendable, Hashable {
     /// Bytes that this user may still write.
     var free: Int64
 
-    /// At most so many directories are looked at: a stranger's labels and paths must not cost us the day.
-    static let mostDirectories = 256
+    /// At most so many directories are looked at, and file systems asked: what others put into the box must not cost us
+    /// the day.
+    static let mostDirectories = 4096, mostDisks = 256
 
     /// One for each file system, in the order of their directories.
     static func all(holding directories: Set<String>) -> [Disk] {
@@ -23,11 +24,12 @@ struct Disk: Sendable, Hashable {
         for directory in ordered.prefix(mostDirectories) where directory.hasPrefix("/") {
             var status = stat()
             var figures = statvfs()
-            guard stat(directory, &status) == 0, statvfs(directory, &figures) == 0 else { continue }
+            guard stat(directory, &status) == 0 else { continue }
             if let place = places[UInt64(status.st_dev)] {
                 disks[place].directories.append(directory)
                 continue
             }
+            guard disks.count < mostDisks, statvfs(directory, &figures) == 0 else { continue }
             places[UInt64(status.st_dev)] = disks.count
             let unit = Int64(clamping: figures.f_frsize)
             disks.append(

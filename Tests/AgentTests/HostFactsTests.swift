@@ -136,4 +136,15 @@ import Transmission
         #expect(disks.contains { $0.directory == "/" && $0.total > 0 })
         #expect(!disks.contains { $0.directory == "/does/not/exist" })
     }
+
+    @Test func `a disk is found behind any number of directories on another`() throws {
+        let temporary = try TemporaryDirectory()
+        let directories = (0..<300).map { "\(temporary.path)/\($0)" }
+        for directory in directories { try #require(mkdir(directory, 0o700) == 0) }
+        // The longest, which comes last.
+        let other = "/proc/" + String(repeating: "./", count: 150)
+        let disks = Disk.all(holding: Set(directories + [other]))
+        #expect(disks.map(\.directories.count) == [300, 1])
+        #expect(disks.last?.directory == other)
+    }
 }

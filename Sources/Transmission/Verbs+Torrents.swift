@@ -95,7 +95,7 @@ extension Verbs {
     /// `hashes`, `to`: `top`, `up`, `down` or `bottom`.
     func queue(_ arguments: inout VerbArguments, _ attempt: Attempt) async throws -> Value {
         let hashes = try arguments.hashes()
-        guard let place = try arguments.text("to"), ["top", "up", "down", "bottom"].contains(place) else {
+        guard let move = try arguments.text("to").flatMap(QueueMove.init) else {
             throw Problem(.badRequest, "`to` must be top, up, down or bottom.")
         }
         try arguments.finish()
@@ -107,19 +107,13 @@ extension Verbs {
         )
         // A second step up would be one too many: a repetition takes it only from where the first was to start. The ends
         // of the queue are the same however often one goes there.
-        let isStep = place == "up" || place == "down"
-        if !isStep || attempt.before.map({ $0 == places }) ?? true {
-            if isStep { try attempt.note(places) }
+        if !move.isStep || attempt.before.map({ $0 == places }) ?? true {
+            if move.isStep { try attempt.note(places) }
             let before = try await queueOrder()
-            _ = try await client.call("queue-move-\(place)", ["ids": Self.ids(hashes)])
+            _ = try await client.call("queue-move-\(move.rawValue)", ["ids": Self.ids(hashes)])
             let moved = Set(hashes)
-            let order = try await polled(queueOrder) { order in
-                let isForward = place == "top" || place == "up"
-                let end = isForward ? order.prefix(moved.count) : order.suffix(moved.count)
-                // What is at its end cannot go on.
-                return Set(end) == moved || isStep && order != before
-            }
-            guard order != nil else { throw unconfirmed("the queue is as it was") }
+            let order = try await polled(queueOrder) { move.isDone(moved, from: before, to: $0) }
+            guard order != nil else { throw unconfirmed("not every torrent has moved in the queue") }
         }
         return reply(try await rows(hashes, .hot).map { Torrent(hash: $0.hash, $0.fields) })
     }

@@ -63,6 +63,17 @@ import Transmission
         try await daemon.stop()
     }
 
+    @Test(arguments: VerbCase.all.filter { $0.verb == .queue })
+    func `a change of the queue by somebody else is not taken for one's own`(_ verbCase: VerbCase) async throws {
+        let daemon = try await ScriptedTransmission(.crowded)
+        let problem = await #expect(throws: Problem.self) {
+            try await verbs(daemon).perform(.queue, .map(verbCase.arguments))
+        }
+        #expect(problem?.code == .transmissionRefused)
+        #expect(daemon.torrent(ScriptedTransmission.added) != nil)
+        try await daemon.stop()
+    }
+
     @Test(arguments: VerbCase.all)
     func `the same key twice is carried out once, and the first answer repeated`(_ verbCase: VerbCase) async throws {
         let daemon = try await ScriptedTransmission(.honest, status: verbCase.status)

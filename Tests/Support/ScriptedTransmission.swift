@@ -12,6 +12,8 @@ package final class ScriptedTransmission: Sendable {
         case idle
         /// Answers besides as if it had added, renamed and fetched.
         case lying
+        /// As `idle`, while somebody else adds a torrent to the head of the queue.
+        case crowded
     }
 
     package static let first = InfoHash(String(repeating: "a", count: 40))!
@@ -64,7 +66,9 @@ private final class Script: Sendable {
 
     init(_ status: Int64) {
         state.withLock { state in
-            state.torrents[ScriptedTransmission.first.hex] = Self.torrent(ScriptedTransmission.first, 1, status)
+            let first = Self.torrent(ScriptedTransmission.first, 1, status).merging(fields) { _, new in new }
+            state.torrents[ScriptedTransmission.first.hex] = first
+            if isRecent { state.recent = [ScriptedTransmission.first.hex] }
             state.torrents[ScriptedTransmission.second.hex] = Self.torrent(ScriptedTransmission.second, 2, 0)
         }
     }

@@ -29,7 +29,7 @@ extension Verbs {
         private var isResting: Bool { [.stopped, .downloadWait, .seedWait].contains(status) }
     }
 
-    /// `hashes`: the torrents' rows.
+    /// `hashes`: the torrents' rows, and `confirmed: false` where not every verification could be seen.
     func verify(_ arguments: inout VerbArguments) async throws -> Value {
         let hashes = try arguments.hashes()
         try arguments.finish()
@@ -49,9 +49,13 @@ extension Verbs {
                 isDone($0, Trace.isVerified)
             }
             if seen == nil, !isDone(try await traces(hashes), Trace.mayBeVerified) { continue }
-            return reply(try await rows(hashes, .hot).map { Torrent(hash: $0.hash, $0.fields) })
+            return try await reply(hashes, isConfirmed: seen != nil)
         }
         throw unconfirmed("not every torrent was verified")
+    }
+
+    private func reply(_ hashes: [InfoHash], isConfirmed: Bool) async throws -> Value {
+        reply(try await rows(hashes, .hot).map { Torrent(hash: $0.hash, $0.fields) }, isConfirmed: isConfirmed)
     }
 
     private func traces(_ hashes: [InfoHash]) async throws -> [InfoHash: Trace] {
@@ -95,7 +99,7 @@ extension Verbs {
     private static let freshness: Int64 = 600
 
     /// `hashes`: the torrents' rows. What does not run, or has no tracker, has nothing to announce; what a tracker has answered
-    /// within the last minutes is up to date where nothing more happens.
+    /// within the last minutes is up to date where nothing more happens. Neither is seen, so both are `confirmed: false`.
     func reannounce(_ arguments: inout VerbArguments) async throws -> Value {
         let hashes = try arguments.hashes()
         try arguments.finish()
@@ -104,11 +108,14 @@ extension Verbs {
         }.map(\.hash)
         let before = try await announcements(running)
         _ = try await client.call("torrent-reannounce", ["ids": Self.ids(hashes)])
+        func isSeen(_ hash: InfoHash, _ now: [InfoHash: Announcements]) -> Bool {
+            guard let now = now[hash], let before = before[hash], !now.trackers.isEmpty else { return false }
+            return now.trackers.contains(where: \.isDue) || now.trackers != before.trackers
+        }
         func isAnnounced(_ now: [InfoHash: Announcements], orFresh: Bool) -> Bool {
             running.allSatisfy { hash in
-                guard let now = now[hash], let before = before[hash], !now.trackers.isEmpty else { return true }
-                return now.trackers.contains(where: \.isDue) || now.trackers != before.trackers
-                    || orFresh && now.isFresh
+                guard let own = now[hash], before[hash] != nil, !own.trackers.isEmpty else { return true }
+                return isSeen(hash, now) || orFresh && own.isFresh
             }
         }
         var announced = try await polled(within: secondThought) {
@@ -123,8 +130,8 @@ extension Verbs {
                 isAnnounced($0, orFresh: true)
             }
         }
-        guard announced != nil else { throw unconfirmed("no tracker of a torrent is being announced to") }
-        return reply(try await rows(hashes, .hot).map { Torrent(hash: $0.hash, $0.fields) })
+        guard let announced else { throw unconfirmed("no tracker of a torrent is being announced to") }
+        return try await reply(hashes, isConfirmed: hashes.allSatisfy { isSeen($0, announced) })
     }
 
     /// How a torrent's announcements stand.

@@ -158,9 +158,11 @@ package struct Verbs: Sendable {
         }
     }
 
-    func reply(_ torrents: [Torrent]) -> Value {
+    /// `isConfirmed` is false where Transmission's word is all there is.
+    func reply(_ torrents: [Torrent], isConfirmed: Bool = true) -> Value {
         let named = torrents.map { ($0.hash.hex, Value.map($0.fields)) }
-        return ["torrents": .map(Dictionary(named) { first, _ in first })]
+        let rows = Value.map(Dictionary(named) { first, _ in first })
+        return isConfirmed ? ["torrents": rows] : ["torrents": rows, "confirmed": false]
     }
 
     func unconfirmed(_ what: String, after wait: Duration? = nil) -> Problem {

@@ -1,3 +1,4 @@
+import Foundation
 import NIOPosix
 import Notation
 import Seedbox
@@ -72,6 +73,42 @@ import Transmission
         #expect(problem?.code == .transmissionRefused)
         #expect(daemon.torrent(ScriptedTransmission.added) != nil)
         try await daemon.stop()
+    }
+
+    /// What is said of the first torrent that the daemon keeps, given to it with `fields` and in `status`.
+    private func confirmed(
+        _ verb: Verb,
+        _ conduct: ScriptedTransmission.Conduct,
+        status: Int64,
+        isRecent: Bool = false,
+        fields: [String: Value] = [:]
+    ) async throws -> Value? {
+        let daemon = try await ScriptedTransmission(conduct, status: status, isRecent: isRecent, fields: fields)
+        let hash = ScriptedTransmission.first.hex
+        let reply = try await verbs(daemon).perform(verb, ["hashes": [.string(hash)]])
+        #expect(reply["torrents"]?[hash] != nil)
+        #expect(!daemon.commands.isEmpty)
+        try await daemon.stop()
+        return reply["confirmed"]
+    }
+
+    @Test func `a verification that nothing tells of is answered as not confirmed`() async throws {
+        #expect(try await confirmed(.verify, .honest, status: 0) == nil)
+        // It rests, and what it changed within the minute hides whether it was verified.
+        #expect(try await confirmed(.verify, .idle, status: 0, isRecent: true) == false)
+        // One that runs would have been started anew.
+        await #expect(throws: Problem.self) { try await confirmed(.verify, .idle, status: 6, isRecent: true) }
+    }
+
+    @Test func `an announcement that nothing tells of is answered as not confirmed`() async throws {
+        #expect(try await confirmed(.reannounce, .honest, status: 6) == nil)
+        let now = Int64(Date().timeIntervalSince1970)
+        let answered: Value = [
+            "id": 0, "announceState": 1, "lastAnnounceSucceeded": true, "lastAnnounceTime": .int(now - 60),
+        ]
+        #expect(try await confirmed(.reannounce, .idle, status: 6, fields: ["trackerStats": [answered]]) == false)
+        #expect(try await confirmed(.reannounce, .idle, status: 6, fields: ["trackerStats": []]) == false)
+        #expect(try await confirmed(.reannounce, .idle, status: 0) == false)
     }
 
     @Test(arguments: VerbCase.all)

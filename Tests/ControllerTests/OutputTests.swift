@@ -54,6 +54,17 @@ private func torrent(_ digit: String, _ fields: [Field: Value] = [:]) -> Torrent
         #expect(try MachineText.yaml(["ratio": .double(number)]) == "ratio: \(text)\n")
     }
 
+    @Test func `a person is told of a change that could not be seen`() {
+        let told = [nil, true, false].map { (confirmed: Value?) in
+            var result: [String: Value] = ["torrents": [:]]
+            result["confirmed"] = confirmed
+            return ChangeOptions.doubt(.done(result: .map(result), job: [:]))
+        }
+        #expect(told[0] == nil && told[1] == nil)
+        #expect(told[2]?.contains("could not be seen") == true)
+        #expect(ChangeOptions.doubt(.pending(job: [:], told: "accepted")) == nil)
+    }
+
     @Test(arguments: hostileNames)
     func `a name forges no line of a format`(name: String) throws {
         let line = try LineTemplate(#"{hash}\t{name}"#).line(torrent("a", [.name: .string(name)]))

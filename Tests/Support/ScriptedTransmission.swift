@@ -42,9 +42,15 @@ package final class ScriptedTransmission: Sendable {
     /// Everything about a torrent.
     package func torrent(_ hash: InfoHash) -> [String: Value]? { script.state.withLock { $0.torrents[hash.hex] } }
 
-    /// Two torrents of two files each; the first is in the state `status` and has a tracker.
-    package init(_ conduct: Conduct, status: Int64 = 0) async throws {
-        let script = Script(status)
+    /// Two torrents of two files each; the first is in the state `status`, has a tracker, changed within the last minute
+    /// where it `isRecent`, and else is as `fields` say.
+    package init(
+        _ conduct: Conduct,
+        status: Int64 = 0,
+        isRecent: Bool = false,
+        fields: [String: Value] = [:]
+    ) async throws {
+        let script = Script(status, isRecent, fields)
         daemon = try await FakeDaemon { _, request in
             .ok(JSON.text(["result": "success", "arguments": script.answer(request.body, conduct)]))
         }
@@ -64,7 +70,7 @@ private final class Script: Sendable {
 
     let state = Mutex(State())
 
-    init(_ status: Int64) {
+    init(_ status: Int64, _ isRecent: Bool, _ fields: [String: Value]) {
         state.withLock { state in
             let first = Self.torrent(ScriptedTransmission.first, 1, status).merging(fields) { _, new in new }
             state.torrents[ScriptedTransmission.first.hex] = first
@@ -90,6 +96,10 @@ private final class Script: Sendable {
                 return ["torrent-added": ["hashString": .string(ScriptedTransmission.added.hex), "id": 3, "name": "x"]]
             case (.lying, "torrent-rename-path"): return arguments
             case (.lying, "blocklist-update"): return ["blocklist-size": 7]
+            case (.crowded, _):
+                let other = ScriptedTransmission.added
+                state.torrents[other.hex] = Self.torrent(other, -1, 0)
+                return [:]
             case (.idle, _), (.lying, _): return [:]
             }
         }

@@ -116,6 +116,13 @@ struct ChangeOptions: ParsableArguments {
         case .done: OutputFile.standard.print(lines)
         case .pending(_, let told): OutputFile.standard.print(told)
         }
+        if let doubt = Self.doubt(outcome) { OutputFile.error.print("farseed: \(doubt)") }
+    }
+
+    /// What a person has to know of a change that Transmission took without a sign that it did something.
+    static func doubt(_ outcome: ChangeOutcome) -> String? {
+        guard case .done(let result, _) = outcome, result["confirmed"] == false else { return nil }
+        return "Transmission took the command; whether it did something could not be seen for every torrent."
     }
 
     static func value(_ outcome: ChangeOutcome, _ hashes: [InfoHash]) -> Value {

@@ -1,5 +1,6 @@
 """The scripts that a newcomer types leave nothing outside of the clone, and say what they miss."""
 
+import hashlib
 import re
 import shutil
 import signal
@@ -180,6 +181,19 @@ def test_an_installation_that_is_interrupted_ends_in_order(outside, script, numb
     assert "in order" in outside.text() and "too early" not in outside.text() and "Traceback" not in outside.text()
     outside.before.add("home/running")
     outside.assert_clean()
+
+
+def test_the_agent_is_told_of_with_its_digest(tmp_path):
+    """Which is compared with what is on the seedbox."""
+    place = tmp_path / ".build/agent/release/farseed-agent"
+    place.parent.mkdir(parents=True)
+    shutil.copy(AGENT, place)
+    done = subprocess.run([ROOT / "Scripts/build-agent", "--built", "--package", tmp_path],
+                          capture_output=True, text=True, timeout=60)
+    data = place.read_bytes()
+    assert (done.returncode, done.stdout) == (0, f"{place}\n"), done
+    digest = hashlib.sha256(data).hexdigest()
+    assert f"build-agent: {len(data)} bytes, SHA-256 {digest}" in done.stderr.splitlines(), done
 
 
 def test_the_list_of_packages_has_a_group_on_each_line():

@@ -1,4 +1,6 @@
 /// What other implementations write and send: the facts of the WAMP project's sample messages (wamp-proto, `testsuite`).
+///
+/// There are 102: 35 with their bytes, 46 that try one option of PUBLISH or SUBSCRIBE, 21 that try one detail of EVENT.
 import Notation
 import Testing
 
@@ -357,17 +359,7 @@ struct SampleOptions: Sendable, CustomTestStringConvertible {
     func option(sample: SampleOptions, serializer: Serializer) throws {
         var realm = TestRealm()
         let session = realm.join()
-        let bytes =
-            switch serializer {
-            case .json: JSON.encode(sample.layout)
-            case .msgpack: MessagePack.encode(sample.layout)
-            case .cbor: CBOR.encode(sample.layout)
-            }
-        do throws(Violation) {
-            realm.send(try serializer.decode(bytes), from: session)
-        } catch {
-            realm.carryOut(realm.router.violated(session, error, at: realm.now))
-        }
+        realm.receive(sample.layout, serializer, from: session)
         let answers = realm.take(session)
         guard sample.isTaken else {
             #expect(answers.first?.reason == WAMPReason.protocolViolation)
@@ -408,16 +400,21 @@ struct SampleOptions: Sendable, CustomTestStringConvertible {
         #expect(told[1]["retained"] == true)
     }
 
-    @Test("A client's EVENT is a violation, whatever its details", arguments: eventDetails)
-    func foreignEvent(details: [String: Value]) {
+    @Test("A client's EVENT is a violation, whatever its details", arguments: eventDetails, Serializer.allCases)
+    func foreignEvent(details: [String: Value], serializer: Serializer) throws {
+        let isOpaque = details["enc_algo"] != nil
         var realm = TestRealm()
         let session = realm.join()
-        realm.send(
-            .event(subscription: 123, publication: 456, details: details, payload: Payload(args: ["args"])),
-            from: session
-        )
+        let payload: Value = isOpaque ? "a1666e6f74696365" : ["args"]
+        realm.receive([36, 123, 456, .map(details), payload], serializer, from: session)
         #expect(realm.take(session).first?.reason == WAMPReason.protocolViolation)
         #expect(realm.closed == [session])
+    }
+
+    @Test("All of the project's samples are here")
+    func completeness() {
+        #expect(Self.messages.count + Self.unannounced.count == 35)
+        #expect(Self.options.count == 46 && Self.eventDetails.count == 21)
     }
 
     static let eventDetails: [[String: Value]] = [
@@ -439,7 +436,28 @@ struct SampleOptions: Sendable, CustomTestStringConvertible {
         ["forward_for": []],
         ["forward_for": [["session": 789, "authid": "router1", "authrole": "router"]]],
         ["forward_for": "hello"],
+        // With a payload that the router is not to look into.
+        ["enc_algo": "cryptobox"],
+        ["enc_algo": "invalid"],
+        ["enc_algo": "cryptobox", "enc_serializer": "cbor"],
     ]
+}
+
+extension TestRealm {
+    /// A client's bytes; what is no message ends its session.
+    fileprivate mutating func receive(_ layout: Value, _ serializer: Serializer, from session: SessionID) {
+        let bytes =
+            switch serializer {
+            case .json: JSON.encode(layout)
+            case .msgpack: MessagePack.encode(layout)
+            case .cbor: CBOR.encode(layout)
+            }
+        do throws(Violation) {
+            send(try serializer.decode(bytes), from: session)
+        } catch {
+            carryOut(router.violated(session, error, at: now))
+        }
+    }
 }
 
 extension Value {

@@ -66,6 +66,7 @@ private let box = """
             onion-listen = "127.0.0.1:8081"
             metrics-token-file = "metrics.token"
             wamp-v1 = true
+            wamp-sequential = true
             [tor]
             socks = "unix:/run/tor/socks"
             control = "127.0.0.1:9051"
@@ -98,7 +99,7 @@ private let box = """
         #expect(configuration.web.certificate == "/etc/farseed/cert.pem")
         #expect(configuration.web.onionListen == .tcp(host: "127.0.0.1", port: 8081))
         #expect(configuration.web.metricsTokenFile == "/etc/farseed/metrics.token")
-        #expect(configuration.web.servesLegacy)
+        #expect(configuration.web.servesLegacy && configuration.web.demandsSequentialRequests)
         #expect(configuration.tor.socks == .unix(path: "/run/tor/socks"))
         #expect(configuration.tor.control == .tcp(host: "127.0.0.1", port: 9051))
         #expect(configuration.link.probeAfter == .milliseconds(2500))

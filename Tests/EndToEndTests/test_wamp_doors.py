@@ -1,4 +1,7 @@
-"""The ways in besides WAMP v2: clients of WAMP v1, as autobahn.js 0.8 writes it, and events that pyzmq pushes."""
+"""The ways in besides WAMP v2: clients of WAMP v1, as autobahn.js 0.8 writes it, and events that pyzmq pushes.
+
+The controller demands that requests count from 1, which those of WAMP v1 must do too, as they are translated.
+"""
 
 import asyncio
 import json
@@ -7,6 +10,7 @@ import re
 import pytest
 import zmq
 from autobahnclient import Inbox, door, run, serializer  # noqa: F401
+from autobahn.wamp import message
 from autobahn.wamp.types import SubscribeOptions
 from conftest import DEADLINE, free_port, make_home, wait_mirrored
 from rawweb import Connection, WebSocket
@@ -23,7 +27,8 @@ def ingest_port():
 @pytest.fixture(scope="module")
 def served(lab, ingest_port, tmp_path_factory):
     """One controller with both ways in switched on, its link live and its mirror filled."""
-    with make_home(lab, tmp_path_factory.mktemp("doors"), web={"wamp-v1": True}) as home:
+    web = {"wamp-v1": True, "wamp-sequential": True}
+    with make_home(lab, tmp_path_factory.mktemp("doors"), web=web) as home:
         home.config.write_text(home.config.read_text() + f"""
 [ingest]
 listen = "127.0.0.1:{ingest_port}"
@@ -90,6 +95,26 @@ def test_a_client_of_wamp_v1_needs_a_ticket_of_its_own_origin(door):
     with legacy(door) as client:
         client.send(CALLRESULT, "one", 1)
         assert client.receive() == 1002
+
+
+def test_a_request_out_of_turn_ends_the_session_where_that_is_wanted(door, serializer):
+    async def scenario(client):
+        session, other = await client.owner(), await client.owner()
+        for _ in range(2):
+            await session.call("farseed.boxes")
+        # autobahn-python takes an ABORT amid a session for a fault of the router's.
+        came = asyncio.get_running_loop().create_future()
+        session.onMessage = came.set_result
+        session._request_id_gen.next()
+        unanswered = session.call("farseed.boxes")
+        abort = await came
+        assert isinstance(abort, message.Abort) and abort.message
+        assert abort.reason == "wamp.error.protocol_violation"
+        await asyncio.wait([session.left, unanswered])
+        assert unanswered.exception() is not None
+        assert (await other.call("farseed.boxes")).kwresults == {"boxes": [{"name": "vps"}]}
+
+    run(door, serializer, scenario)
 
 
 @pytest.fixture

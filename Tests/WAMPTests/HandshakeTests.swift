@@ -273,19 +273,56 @@ import Testing
         #expect(realm.router.violated(session, Violation("Again."), at: realm.now) == [])
     }
 
-    @Test("Request numbers are demanded in order only where that is configured")
-    func sequence() {
+    /// Requests of every kind with the numbers that they are given, as a client's bytes.
+    private static func requests(_ numbers: [Int64], _ serializer: Serializer) throws -> [Message] {
+        let makers: [(Int64) -> Message] = [
+            { .subscribe(request: $0, options: [:], topic: "a") },
+            { .call(request: $0, options: [:], procedure: "a", payload: Payload()) },
+            { .register(request: $0, options: [:], procedure: "b") },
+            { .publish(request: $0, options: ["acknowledge": true], topic: "c", payload: Payload()) },
+            { .unsubscribe(request: $0, subscription: 99) },
+            { .unregister(request: $0, registration: 99) },
+        ]
+        return try zip(makers, numbers).map { make, number in try serializer.decode(serializer.encode(make(number))) }
+    }
+
+    private static let answers: [Message.Kind] = [.subscribed, .error, .registered, .published, .error, .error]
+
+    @Test("Request numbers are demanded in order where that is configured", arguments: Serializer.allCases)
+    func sequence(serializer: Serializer) throws {
+        for wrong in 0..<6 {
+            for number in [1, Int64(wrong), Int64(wrong) + 2, WAMPIdentifier.range.upperBound] {
+                var numbers = Array(1...6 as ClosedRange<Int64>)
+                guard number > 0, numbers[wrong] != number else { continue }
+                numbers[wrong] = number
+                var strict = TestRealm { $0.sequentialRequests = true }
+                let session = strict.join()
+                let other = strict.join()
+                let requests = try Self.requests(numbers, serializer)
+                for message in requests.prefix(wrong) { strict.send(message, from: session) }
+                #expect(strict.take(session).map(\.kind) == Array(Self.answers.prefix(wrong)))
+                strict.send(requests[wrong], from: session)
+                let ends = strict.take(session)
+                #expect(ends.map(\.kind) == [.abort] && ends.first?.reason == WAMPReason.protocolViolation)
+                #expect(strict.closed == [session] && !strict.router.sessionIDs.contains(session))
+                // Each session counts for itself.
+                strict.send(.subscribe(request: 1, options: [:], topic: "a"), from: other)
+                #expect(strict.take(other).map(\.kind) == [.subscribed])
+            }
+        }
         var strict = TestRealm { $0.sequentialRequests = true }
         let session = strict.join()
-        strict.send(.subscribe(request: 1, options: [:], topic: "a"), from: session)
-        strict.send(.call(request: 2, options: [:], procedure: "a", payload: Payload()), from: session)
-        #expect(strict.take(session).map(\.kind) == [.subscribed, .error])
-        strict.send(.subscribe(request: 4, options: [:], topic: "a"), from: session)
-        #expect(strict.take(session).first?.reason == WAMPReason.protocolViolation)
-        var lenient = TestRealm()
-        let other = lenient.join()
-        lenient.send(.subscribe(request: 8_123_456_789, options: [:], topic: "a"), from: other)
-        #expect(lenient.take(other).map(\.kind) == [.subscribed])
+        for message in try Self.requests([1, 2, 3, 4, 5, 6], serializer) { strict.send(message, from: session) }
+        #expect(strict.take(session).map(\.kind) == Self.answers)
+    }
+
+    @Test("Request numbers of any order are let in by default", arguments: Serializer.allCases)
+    func anyOrder(serializer: Serializer) throws {
+        var realm = TestRealm()
+        let session = realm.join()
+        let numbers: [Int64] = [8_123_456_789, 7, WAMPIdentifier.range.upperBound, 1, 7, 2]
+        for message in try Self.requests(numbers, serializer) { realm.send(message, from: session) }
+        #expect(realm.take(session).map(\.kind) == Self.answers)
     }
 
     @Test("A client that does not finish its HELLO is closed")

@@ -45,6 +45,8 @@ struct Configuration: Sendable, Equatable {
         var metricsTokenFile: String?
         /// Serves clients of WAMP v1 too.
         var servesLegacy = false
+        /// Ends WAMP sessions whose request numbers do not count from 1.
+        var demandsSequentialRequests = false
     }
 
     /// How Tor is reached.

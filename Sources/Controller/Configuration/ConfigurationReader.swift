@@ -150,8 +150,7 @@ struct ConfigurationReader {
             web,
             [
                 "listen", "allowed-hosts", "allowed-origins", "certificate", "certificate-key", "trusted-proxies",
-                "onion-listen", "metrics-token-file",
-                "wamp-v1",
+                "onion-listen", "metrics-token-file", "wamp-v1", "wamp-sequential",
             ]
         )
         if let listen = text(web, "listen") {
@@ -195,6 +194,7 @@ struct ConfigurationReader {
         }
         target.metricsTokenFile = sharedSecret(web, "metrics-token-file")
         target.servesLegacy = flag(web, "wamp-v1") ?? target.servesLegacy
+        target.demandsSequentialRequests = flag(web, "wamp-sequential") ?? target.demandsSequentialRequests
         target.certificate = existing(web, "certificate")
         target.certificateKey = secret(web, "certificate-key")
         if (target.certificate == nil) != (target.certificateKey == nil),

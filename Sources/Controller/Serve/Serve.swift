@@ -38,6 +38,7 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
         logins: logins,
         workers: workers,
         permissions: Realm.permissions(showing: configuration.ingest?.topics ?? []),
+        sequentialRequests: configuration.web.demandsSequentialRequests,
         logger: logger
     )
     let publisher = Publisher(realm: realm)

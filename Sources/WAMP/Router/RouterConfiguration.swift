@@ -5,8 +5,8 @@ package struct RouterConfiguration: Sendable, Hashable {
     package var methods: Set<AuthMethod> = [.ticket]
     /// Which URIs are taken.
     package var uris = URIRule.loose
-    /// Whether request numbers must count from 1. The specification says so, but several client libraries in use draw
-    /// them at random; they are let in by default.
+    /// Whether a session's request numbers must count from 1. The specification says so, but several client libraries
+    /// in use draw them at random; they are let in by default.
     package var sequentialRequests = false
     /// Whether callers and publishers may disclose who they are.
     package var allowsDisclosure = true

@@ -32,12 +32,14 @@ package final class Realm: Sendable {
     /// - Parameters:
     ///   - workers: who may enter by a secret or key of their own.
     ///   - permissions: what each role may do; by default `Realm.permissions`.
+    ///   - sequentialRequests: whether a session ends whose request numbers do not count from 1.
     package init(
         group: any EventLoopGroup,
         limits: WebConfiguration.Limits = .init(),
         logins: any LoginKeeper,
         workers: [Worker] = [],
         permissions: PermissionTable = Realm.permissions,
+        sequentialRequests: Bool = false,
         logger: Logger
     ) {
         self.limits = limits
@@ -58,6 +60,7 @@ package final class Realm: Sendable {
                 workers: Workers(workers),
                 guests: guests,
                 permissions: permissions,
+                sequentialRequests: sequentialRequests,
                 logger: logger
             ),
             eventLoop: loop

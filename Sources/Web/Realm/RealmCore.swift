@@ -49,6 +49,7 @@ final class RealmCore {
         workers: Workers,
         guests: GuestScopes,
         permissions: PermissionTable,
+        sequentialRequests: Bool,
         logger: Logger
     ) {
         self.loop = loop
@@ -59,6 +60,7 @@ final class RealmCore {
         self.guests = guests
         self.logger = logger
         var configuration = RouterConfiguration()
+        configuration.sequentialRequests = sequentialRequests
         configuration.handshakeLimit = limits.welcomeWithin
         // Logging out ends sockets within a second, whatever their client does.
         configuration.goodbyeLimit = 500

@@ -49,7 +49,7 @@ package final class Ledger: Sendable {
             }
             try database.close()
         }
-        let isCurrent = try Self.examine(path, settings)
+        let isCurrent = try Self.examine(path, settings, searching: configuration.searchesForDamage)
         pool = try DatabasePool(path: path, configuration: settings)
         writer = GroupWriter(pool: pool)
         passwords = PasswordHasher(cost: configuration.passwordCost)
@@ -66,7 +66,7 @@ package final class Ledger: Sendable {
     }
 
     /// Looks for damage and for a newer version's tables without writing a byte; false where tables are to be made yet.
-    private static func examine(_ path: String, _ settings: Configuration) throws -> Bool {
+    private static func examine(_ path: String, _ settings: Configuration, searching: Bool) throws -> Bool {
         var settings = settings
         settings.readonly = true
         let database = try DatabaseQueue(path: path, configuration: settings)
@@ -74,7 +74,7 @@ package final class Ledger: Sendable {
         var isCurrent = false
         try database.inDatabase { database in
             try database.inTransaction(.deferred) {
-                guard try String.fetchOne(database, sql: "PRAGMA quick_check(1)") == "ok" else {
+                if searching, try String.fetchOne(database, sql: "PRAGMA quick_check(1)") != "ok" {
                     throw StoreFault.corrupt.problem(path)
                 }
                 let migrator = LedgerSchema.migrator

@@ -6,6 +6,8 @@ package struct LedgerConfiguration: Sendable {
     package var busyTimeout: Duration
     /// The most the file may hold, so that a flood of jobs cannot fill the disk.
     package var maximumBytes: Int
+    /// Whether the whole file is looked through for damage when it is opened, which takes longer the longer it is.
+    package var searchesForDamage: Bool
     /// How passwords are hashed from now on; older hashes keep their own parameters until the next log-in.
     package var passwordCost: ScryptCost
 
@@ -13,11 +15,13 @@ package struct LedgerConfiguration: Sendable {
         path: String,
         busyTimeout: Duration = .seconds(5),
         maximumBytes: Int = 1 << 30,
+        searchesForDamage: Bool = true,
         passwordCost: ScryptCost = .standard
     ) {
         self.path = path
         self.busyTimeout = busyTimeout
         self.maximumBytes = maximumBytes
+        self.searchesForDamage = searchesForDamage
         self.passwordCost = passwordCost
     }
 }

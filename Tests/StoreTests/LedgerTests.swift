@@ -116,6 +116,23 @@ import Testing
         #expect(try Data(contentsOf: URL(fileURLWithPath: scratch.path)) == bytes)
     }
 
+    @Test func `who needs only a part of it opens a database without a search for damage`() async throws {
+        let scratch = try ScratchLedger()
+        let ledger = try await scratch.open()
+        for number in 0..<50 {
+            _ = try await ledger.jobs.accept(someRow(number, padding: 2_000), maximumUnfinished: 100)
+        }
+        try ledger.close()
+        let file = URL(fileURLWithPath: scratch.path)
+        var bytes = try Data(contentsOf: file)
+        // The last page is one of the jobs' padding.
+        for index in bytes.count - 4_096..<bytes.count { bytes[index] = UInt8(truncatingIfNeeded: index &* 31) }
+        try bytes.write(to: file)
+        await #expect(throws: Problem.self) { _ = try await scratch.open() }
+        let opened = try await scratch.open { $0.searchesForDamage = false }
+        try opened.close()
+    }
+
     @Test(arguments: ["text", "short", "sqlite", "empty"])
     func `a file of another program is left as it is`(_ kind: String) async throws {
         let scratch = try ScratchLedger()

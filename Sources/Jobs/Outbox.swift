@@ -45,9 +45,13 @@ package final class Outbox: Service {
         return job
     }
 
-    /// Accepts the job that undoes another, or where `id` is nil the newest of `who` that can be undone.
+    /// Accepts the job that undoes another, or where `id` is nil the newest of `who` that can be undone. A key that is
+    /// known answers with its job; `conflict` where that undoes something else.
     package func undo(_ id: Int64?, who: String, origin: String, key: String? = nil) async throws -> Job {
-        if let key, let known = try await queue.job(key: key) { return known }
+        if let key, let known = try await queue.job(key: key) {
+            guard let undone = known.undoes, undone == id ?? undone, known.who == who else { throw Self.otherKey }
+            return known
+        }
         let job = try await undoable(id, who: who)
         guard let recipe = job.undo, job.isUndoable else {
             let reason =
@@ -79,6 +83,11 @@ package final class Outbox: Service {
     package func job(_ id: Int64) async throws -> Job {
         guard let job = try await queue.job(id) else { throw StoreQueue.noSuchJob(id) }
         return job
+    }
+
+    /// The job that was accepted under this key, if there is one.
+    package func job(key: String) async throws -> Job? {
+        try await queue.job(key: key)
     }
 
     /// The newest first, without arguments.
@@ -128,15 +137,18 @@ package final class Outbox: Service {
         } else if kept.box != job.box || kept.verb != job.verb || kept.arguments != job.arguments
             || kept.targets != job.targets || kept.who != job.who
         {
-            throw Problem(
-                .conflict,
-                "This key belongs to another job, so nothing was done. Use a new key for each job."
-            )
+            throw Self.otherKey
         }
         return kept
     }
 
-    private func undoable(_ id: Int64?, who: String) async throws -> Job {
+    private static let otherKey = Problem(
+        .conflict,
+        "This key belongs to another job, so nothing was done. Use a new key for each job."
+    )
+
+    /// The job that `undo` would take back.
+    package func undoable(_ id: Int64?, who: String) async throws -> Job {
         if let id { return try await job(id) }
         var filter = JobFilter(limit: 1)
         filter.who = who

@@ -47,7 +47,7 @@ struct JobDesk: Sendable {
             let upload = arguments["upload"]?.bool == true ? try await Self.upload(call) : nil
             return try await settled(try await accept(arguments, upload, who: who, origin: origin), call)
         case "job.undo":
-            return try await settled(try await outbox.undo(arguments["id"]?.int, who: who, origin: origin), call)
+            return try await settled(try await undo(arguments, who: who, origin: origin), call)
         case "jobs.watch": return try await watch(call)
         case let question where Self.questions.contains(question):
             var rest = arguments.map ?? [:]
@@ -106,8 +106,7 @@ struct JobDesk: Sendable {
         let named = asked["targets"]?.array ?? []
         let targets = named.compactMap { $0.string.flatMap(InfoHash.init) }
         guard targets.count == named.count else { throw Problem(.badRequest, "`targets` are info hashes.") }
-        // Fails now where the link is down, before anything is kept.
-        if asked["queue"]?.bool == false { _ = try await reach.connection(within: .zero) }
+        if try await mayNotWait(asked) { _ = try await reach.connection(within: .zero) }
         return try await outbox.submit(
             JobRequest(
                 box: reach.name,
@@ -121,6 +120,22 @@ struct JobDesk: Sendable {
                 expiry: asked["expiry"]?.int.map { .seconds($0) }
             )
         )
+    }
+
+    private func undo(_ asked: Value, who: String, origin: String) async throws -> Job {
+        let id = asked["id"]?.int
+        if try await mayNotWait(asked) {
+            _ = try await reach(try await outbox.undoable(id, who: who).box).connection(within: .zero)
+        }
+        return try await outbox.undo(id, who: who, origin: origin, key: asked["key"]?.string)
+    }
+
+    /// Whoever wants no queue fails now where the link is down, before anything is kept; a job that is kept already goes
+    /// on all the same, and its asker hears what becomes of it.
+    private func mayNotWait(_ asked: Value) async throws -> Bool {
+        guard asked["queue"]?.bool == false else { return false }
+        guard let key = asked["key"]?.string else { return true }
+        return try await outbox.job(key: key) == nil
     }
 
     /// The job's end where the caller waits for it. Whoever gives up only stops waiting; the job goes on.

@@ -246,6 +246,98 @@ private func answers(
         }
     }
 
+    @Test(arguments: [(true, "done"), (false, "pending")])
+    func `who waits for what comes of it has more patience than others`(untilEnd: Bool, state: String) async throws {
+        let answers: [String: FakeDaemon.Answer] = [
+            "submit": { call in
+                try await call.emit(["id": 7, "state": "accepted", "ended": false])
+                try await Task.sleep(for: untilEnd ? .milliseconds(500) : .seconds(60))
+                return ["id": 7, "state": "done", "ended": true]
+            }
+        ]
+        try await FakeDaemon.with(answers) { daemon in
+            let configuration = Configuration(stateDirectory: daemon.directory.path)
+            let connection = try #require(try await ControlSocket.connect(configuration.controlSocket))
+            // The second is long enough to hear that the job is accepted.
+            let patience = Patience(untilEnd: untilEnd, grace: untilEnd ? .milliseconds(50) : .seconds(3))
+            let outcome = try await Backend.greeting(connection) {
+                try await DaemonErrand("submit", [:], key: Backend.newKey(), patience, configuration)
+                    .carriedOut(over: connection)
+            }
+            #expect(ChangeOptions.value(outcome, [])["state"]?.string == state)
+        }
+    }
+
+    @Test func `--wait is not over while the job itself has not ended`() async throws {
+        let waiting: Value = ["state": "waiting", "ended": false]
+        try await FakeDaemon.with(answers(Submissions(), state: waiting)) { daemon in
+            for line in [["stop", "all"], ["add", "magnet:?xt=urn:btih:\(hash)"]] {
+                let run = try await CommandRun.farseed(line + ["-b", "vps", "--wait", "stopped"], in: daemon.directory)
+                #expect(run.status == Problem.Code.timedOut.exitCode && run.errors.contains("job 7"), "\(run)")
+                #expect(run.output.isEmpty)
+            }
+        }
+    }
+
+    @Test func `--wait does not believe what was so before the link went away`() async throws {
+        var answers = answers(Submissions())
+        answers["watch"] = { call in
+            try await call.emit(["kind": "link", "link": LinkStatus(state: "connecting").value])
+            // All are stopped here; they were, as turns out when the link is back.
+            try await snapshot(call)
+            let broken: [Field: Value] = [.status: "downloading", .error: 3]
+            let delta = Delta(set: [InfoHash(hash)!: broken, InfoHash(other)!: broken])
+            try await call.emit(Event.delta(position: Position(epoch: 1, seq: 1), delta).value)
+            try await call.emit(["kind": "link", "link": LinkStatus(state: "live").value])
+            try await Task.sleep(for: .seconds(60))
+            return .null
+        }
+        try await FakeDaemon.with(answers) { daemon in
+            let run = try await CommandRun.farseed(
+                ["stop", "-b", "vps", "all", "--wait", "stopped"],
+                in: daemon.directory
+            )
+            #expect(run.status == Problem.Code.transmissionRefused.exitCode, "\(run)")
+        }
+    }
+
+    @Test func `who wants no queue takes back what the daemon could not send in time`() async throws {
+        let submit: FakeDaemon.Answer = { call in
+            try await call.emit(["id": 7, "state": "accepted", "ended": false])
+            try await Task.sleep(for: .seconds(60))
+            return .null
+        }
+        let waiting: Value = [
+            "id": 7, "state": "waiting", "ended": false, "problem": Problem(.hostUnreachable, "No way.").value,
+        ]
+        let done: Value = ["id": 7, "state": "done", "ended": true]
+        for (state, code) in [(waiting, Problem.Code.hostUnreachable.exitCode), (done, 0)] {
+            var answers = answers(Submissions())
+            answers["submit"] = submit
+            answers["job"] = { _ in state }
+            answers["job.cancel"] = { _ in ["id": 7, "state": "cancelled", "ended": true] }
+            try await FakeDaemon.with(answers) { daemon in
+                let run = try await CommandRun.farseed(
+                    ["stop", "-b", "vps", "all", "--no-queue", "--timeout", "3"],
+                    in: daemon.directory
+                )
+                #expect(run.status == code, "\(run)")
+            }
+        }
+    }
+
+    @Test(
+        arguments: [
+            ["stop", "all", "--no-wait", "--no-queue"], ["undo", "--no-wait", "--wait", "done"],
+            ["jobs", "--watch", "--open"],
+            ["jobs", "--watch", "--limit", "5"],
+        ]
+    )
+    func `what contradicts itself is refused`(line: [String]) async throws {
+        let run = try await CommandRun.farseed(line, in: FileManager.default.temporaryDirectory)
+        #expect(run.status == 64 && run.errors.contains("--"), "\(run)")
+    }
+
     @Test func `--wait follows the torrents to their goal`() async throws {
         var answers = answers(Submissions())
         answers["watch"] = { call in
@@ -294,8 +386,18 @@ private func answers(
                 return job
             },
             "job.undo": { call in
-                #expect(call.arguments["wait"] == true)
-                return ["id": 8, "undoes": 7, "state": "done", "ended": true]
+                #expect(call.arguments["key"]?.string?.count == 32)
+                #expect(call.arguments["queue"] == .bool(call.arguments["id"] != 6))
+                guard call.arguments["wait"] == true else { return ["id": 9, "state": "accepted", "ended": false] }
+                return [
+                    "id": 8, "undoes": 7, "state": "done", "ended": true, "box": "vps",
+                    "arguments": ["hashes": [.string(hash)]],
+                ]
+            },
+            "watch": { call in
+                try await snapshot(call)
+                try await Task.sleep(for: .seconds(60))
+                return .null
             },
         ]
         try await FakeDaemon.with(answers) { daemon in
@@ -306,6 +408,18 @@ private func answers(
             #expect(try await CommandRun.farseed(["jobs", "cancel", "9"], in: daemon.directory).status == 13)
             let undo = try await CommandRun.farseed(["undo"], in: daemon.directory)
             #expect(undo.text == "job 7 was taken back by job 8\n")
+            let kept = try await CommandRun.farseed(["undo", "7", "--no-wait"], in: daemon.directory)
+            #expect(kept.text.hasPrefix("accepted as job 9;"), "\(kept)")
+            let stopped = try await CommandRun.farseed(
+                ["undo", "6", "--no-queue", "--wait", "stopped"],
+                in: daemon.directory
+            )
+            #expect(stopped.status == 0, "\(stopped)")
+            let never = try await CommandRun.farseed(
+                ["undo", "--wait", "seeding", "--timeout", "2"],
+                in: daemon.directory
+            )
+            #expect(never.status == Problem.Code.timedOut.exitCode, "\(never)")
         }
     }
 

@@ -27,6 +27,12 @@ private func withDirectory(_ body: (URL) async throws -> Void) async throws {
             #expect(run.status == 0, "\(run.errors)")
             let check = try await CommandRun.farseed(["config", "check", "--config", config], in: directory)
             #expect(check.status == 0, "\(check.errors)")
+            // Each key has its comment above it, and what is left out stands there as one.
+            let lines = try String(contentsOfFile: config, encoding: .utf8).split(separator: "\n")
+            for key in ["listen", "# socks", "address", "key", "host-key", "# client-auth"] {
+                let place = try #require(lines.firstIndex { $0.hasPrefix(key + " = ") }, "\(key)")
+                #expect(place > 0 && lines[place - 1].hasPrefix("# "), "\(key)")
+            }
 
             let key = directory.appending(path: "new/farseed_vps").path
             let publicLine = try String(contentsOfFile: key + ".pub", encoding: .utf8)
@@ -81,6 +87,27 @@ private func withDirectory(_ body: (URL) async throws -> Void) async throws {
             let text = try String(contentsOfFile: config, encoding: .utf8)
             #expect(text.contains("[box.attic]") && text.contains(onion) && text.contains("user = \"seedbox\""))
             #expect(FileManager.default.fileExists(atPath: directory.appending(path: "farseed_attic").path))
+        }
+    }
+
+    @Test func `a whole hash is removed without a question, and so without a look, while the seedbox is out of reach`()
+        async throws
+    {
+        try await withDirectory { directory in
+            let config = directory.appending(path: "farseed.toml").path
+            let arguments = [
+                "init", "--config", config, "--name", "vps", "--address", onion, "--user", "seedbox", "--host-key",
+                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g", "--socks",
+                "127.0.0.1:1",
+            ]
+            #expect(try await CommandRun.farseed(arguments, in: directory).status == 0)
+            let hash = String(repeating: "a", count: 40)
+            let kept = try TerminalRun(["remove", hash, "--config", config], in: directory)
+            #expect(try await kept.status() == 0)
+            #expect(try await kept.shows("accepted as job 1"))
+            // Here a question would have to show the names.
+            let asked = try TerminalRun(["remove", hash, "--delete-data", "--config", config], in: directory)
+            #expect(try await asked.status() == Problem.Code.socksUnreachable.exitCode)
         }
     }
 

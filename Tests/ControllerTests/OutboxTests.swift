@@ -135,6 +135,48 @@ private func withOutbox(
         }
     }
 
+    @Test func `a key takes a command back once, and is no other command's`() async throws {
+        try await withOutbox { daemon, _, received in
+            let stop = try await CommandRun.farseed(["stop", "-b", "vps", "all"], in: daemon.directory)
+            #expect(stop.status == 0, "\(stop.errors)")
+            let socket = daemon.directory.appending(path: "control.sock").path
+            let connection = try #require(try await ControlSocket.connect(socket))
+            let key = String(repeating: "6", count: 32)
+            try await Backend.greeting(connection) {
+                for _ in 0..<2 {
+                    let undo = try await connection.call("job.undo", ["key": .string(key), "wait": true])
+                    #expect(undo["id"] == 2 && undo["undoes"] == 1)
+                }
+                let other: Value = ["key": .string(key), "id": 2]
+                let problem = await #expect(throws: Problem.self) { try await connection.call("job.undo", other) }
+                #expect(problem?.code == .conflict)
+            }
+            #expect(received.all.map(\.0) == ["torrent.stop", "torrent.start"])
+        }
+    }
+
+    @Test
+    func `what is kept already is not refused for a link that is down, and taken back where it is not wanted later`()
+        async throws
+    {
+        try await withOutbox(isLive: false) { daemon, _, received in
+            let key = ["--key", String(repeating: "4", count: 32)]
+            let kept = try await CommandRun.farseed(
+                ["stop", "-b", "vps", "all", "--no-wait"] + key,
+                in: daemon.directory
+            )
+            #expect(kept.text.hasPrefix("accepted as job 1;"), "\(kept)")
+            let refused = try await CommandRun.farseed(
+                ["stop", "-b", "vps", "all", "--no-queue", "--timeout", "3"] + key,
+                in: daemon.directory
+            )
+            #expect(refused.status != 0)
+            let job = try await CommandRun.farseed(["jobs", "show", "1", "--json"], in: daemon.directory)
+            #expect(job.text.contains(#""state":"cancelled""#), "\(refused) \(job)")
+            #expect(received.all.isEmpty)
+        }
+    }
+
     @Test func `while the link is down it is kept, and carried out once the link is up`() async throws {
         try await withOutbox(isLive: false) { daemon, reach, received in
             let refused = try await CommandRun.farseed(

@@ -23,6 +23,8 @@ MISTAKES = [
     (64, "no-such-command"),
     (64, "set all"),
     (64, "add x --no-wait --wait done"),
+    (64, "stop all --no-wait --no-queue"),
+    (64, "jobs --watch --open"),
     (64, "move all --to relative"),
     (64, "session set nonsense"),
     ("bad-request", "list status:sleeping"),

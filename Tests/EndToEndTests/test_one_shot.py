@@ -116,6 +116,25 @@ def test_what_the_dead_link_kept_is_carried_out_by_the_next_command(lab, home, s
         == row(lab, spare, "labels", "queuePosition")
 
 
+def test_a_command_that_waits_for_a_state_waits_for_the_way_first(lab, home, spare):
+    lab.stop_sshd()
+    waiting = subprocess.Popen([FARSEED, "stop", spare, "--wait", "stopped"], env=home.environment, text=True,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        try:
+            wait_for("its job to be kept", lambda: home.run("jobs").returncode == 0)
+            # An attempt that has begun later is over.
+            assert home.run("list", timeout=ATTEMPT).returncode == CODES["connection-refused"]
+            assert waiting.poll() is None, waiting.communicate()
+        finally:
+            lab.start_sshd()
+        output, errors = waiting.communicate(timeout=ATTEMPT)
+    finally:
+        waiting.kill()
+    assert waiting.returncode == 0 and output.startswith(f"stopped {spare[:8]}"), (output, errors)
+    assert [(job["verb"], job["state"]) for job in jobs(home)] == [("torrent.stop", "done")]
+
+
 def test_commands_at_the_same_time_each_do_their_own_once(lab, home, spare):
     """Steps up the queue, because each counts; one command may carry out another's job, which is then not sent again."""
     place = row(lab, spare, "queuePosition")["queuePosition"]

@@ -1,10 +1,8 @@
 /// How a command changes something: as a job, which the daemon carries out, or without one the command itself.
 import Calls
 import Foundation
-import NIOCore
 import Notation
 import Seedbox
-import Synchronization
 
 /// One verb with its arguments, as the agent takes them.
 struct Change: Sendable {
@@ -29,12 +27,27 @@ enum ChangeOutcome: Sendable {
     case done(result: Value, job: Value)
     /// Accepted and not ended yet; it is not lost. `told` says so to a person.
     case pending(job: Value, told: String)
+
+    var job: Value {
+        switch self {
+        case .done(_, let job), .pending(let job, _): job
+        }
+    }
+
+    /// The torrents that its job acts on, or has added.
+    var hashes: [InfoHash] {
+        let arguments = job["arguments"]
+        let named = arguments?["hashes"]?.array ?? arguments?["hash"].map { [$0] } ?? job["hashes"]?.array ?? []
+        return named.compactMap { $0.string.flatMap(InfoHash.init) }
+    }
 }
 
 /// How long a change is waited for, and what happens while the link is down.
 struct Patience: Sendable {
     /// Nil: as long as `grace`; without a daemon as long as one attempt to open the way takes, and `grace` from then on.
     var limit: Duration?
+    /// Without a limit, as long as the job has not ended: there is something to wait for that comes after it.
+    var untilEnd = false
     /// Returns as soon as the job is accepted.
     var returnsAtOnce = false
     /// Fails where the link is down instead of leaving a job behind.
@@ -43,26 +56,27 @@ struct Patience: Sendable {
     var expiry: Duration?
     /// 32 hex digits by which a repetition is known; nil: a new one.
     var key: String?
-
     /// A job on a live link ends long before; on one that is down nobody wants to sit and wait.
-    static let grace = Duration.seconds(20)
+    var grace = Duration.seconds(20)
+
+    /// When the limit is over that begins now.
+    var deadline: ContinuousClock.Instant? { limit.map { .now + $0 } }
 }
 
 extension Backend {
     /// Carries a change out; throws the `Problem` that ended it.
     func change(_ change: Change, _ patience: Patience) async throws -> ChangeOutcome {
         let key = patience.key ?? Self.newKey()
+        let asked = Self.submission(change, patience)
+        var toDaemon = asked
+        if let box { toDaemon["box"] = .string(box) }
+        if change.upload != nil { toDaemon["upload"] = true }
+        let errand = DaemonErrand("submit", toDaemon, upload: change.upload, key: key, patience, configuration)
         switch road {
-        case .daemon(let connection):
-            do {
-                return try await submit(change, key, patience, to: connection)
-            } catch let problem as Problem where problem.code == .connectionLost && !patience.refusesQueue {
-                return try await repeated(change, key, patience, after: problem)
-            }
+        case .daemon(let connection): return try await errand.carriedOut(over: connection)
         case .own(let reach, let outbox):
-            let asked = Self.submission(change, key, patience)
-            return try await outbox.change(asked, change.upload, over: reach, patience) { daemon in
-                try await Self.greeting(daemon) { try await submit(change, key, patience, to: daemon) }
+            return try await outbox.change(asked, key: key, change.upload, over: reach, patience) { daemon in
+                try await Self.greeting(daemon) { try await errand.carriedOut(over: daemon) }
             }
         }
     }
@@ -78,90 +92,18 @@ extension Backend {
         }
     }
 
-    /// Tells the daemon again once it is back, under the same key: whether it had kept the command or not, it does now.
-    private func repeated(
-        _ change: Change,
-        _ key: String,
-        _ patience: Patience,
-        after problem: Problem
-    ) async throws -> ChangeOutcome {
-        let deadline = ContinuousClock.now + min(Self.restarting, patience.limit ?? Self.restarting)
-        while ContinuousClock.now < deadline {
-            try await Task.sleep(for: Self.knockEvery)
-            guard let connection = try await ControlSocket.connect(configuration.controlSocket) else { continue }
-            do {
-                return try await Self.greeting(connection) {
-                    try await submit(change, key, patience, to: connection)
-                }
-            } catch  where Failure.problem(error)?.code == .connectionLost {
-                // It has ended once more.
-            }
-        }
-        throw problem
-    }
-
-    /// How long a daemon that has ended under a command is waited for: a service manager starts it again at once.
-    private static let restarting = Duration.seconds(10)
-    private static let knockEvery = Duration.milliseconds(100)
-
-    private func submit(
-        _ change: Change,
-        _ key: String,
-        _ patience: Patience,
-        to daemon: CallConnection
-    ) async throws -> ChangeOutcome {
-        var arguments = Self.submission(change, key, patience)
-        if let box { arguments["box"] = .string(box) }
-        if change.upload != nil { arguments["upload"] = true }
-        return try await Self.settled(
-            try await daemon.open("submit", .map(arguments)),
-            upload: change.upload,
-            within: patience.limit
-        )
-    }
-
-    /// The arguments of `submit`, but for the seedbox and a file.
-    private static func submission(_ change: Change, _ key: String, _ patience: Patience) -> [String: Value] {
+    /// What is asked for, but for the key, the seedbox and a file.
+    private static func submission(_ change: Change, _ patience: Patience) -> [String: Value] {
         var arguments: [String: Value] = [
-            "verb": .string(change.verb), "arguments": .map(change.arguments), "key": .string(key),
+            "verb": .string(change.verb), "arguments": .map(change.arguments),
             "targets": .array(change.targets.map { .string($0.hex) }),
-            "wait": .bool(!patience.returnsAtOnce), "queue": .bool(!patience.refusesQueue),
         ]
         if let condition = change.condition { arguments["only_if"] = condition }
         if let expiry = patience.expiry { arguments["expiry"] = .int(expiry.components.seconds) }
         return arguments
     }
 
-    /// Waits for the end of the job that `call` makes; nil means `Patience.grace`, after which it is left pending.
-    static func settled(
-        _ call: OutgoingCall,
-        upload: [UInt8]? = nil,
-        within limit: Duration? = nil
-    ) async throws -> ChangeOutcome {
-        let accepted = Accepted()
-        do {
-            let job = try await within(limit ?? Patience.grace, orThrow: overdue) {
-                try await send(upload, on: call)
-                for await input in call.events {
-                    if case .event(let job) = input { accepted.note(job) }
-                }
-                return try await call.result()
-            }
-            return try outcome(of: job)
-        } catch let problem as Problem where problem == overdue {
-            guard let job = accepted.job else { throw problem }
-            guard limit == nil else {
-                throw Problem(
-                    .timedOut,
-                    "The command has not ended in time. It is kept as job \(number(job)) and goes on; "
-                        + "`farseed jobs` shows it, `farseed jobs cancel` ends it."
-                )
-            }
-            return pending(job)
-        }
-    }
-
-    private static func pending(_ job: Value) -> ChangeOutcome {
+    static func pending(_ job: Value) -> ChangeOutcome {
         .pending(
             job: job,
             told: "accepted as job \(number(job)); it is carried out once the link allows. `farseed jobs` shows it."
@@ -187,12 +129,6 @@ extension Backend {
     static func newKey() -> String {
         var generator = SystemRandomNumberGenerator()
         return (0..<32).map { _ in String(UInt8.random(in: 0..<16, using: &generator), radix: 16) }.joined()
-    }
-
-    private static func send(_ upload: [UInt8]?, on call: OutgoingCall) async throws {
-        guard let upload else { return }
-        try await call.send(ByteBuffer(bytes: upload), lane: 0)
-        try await call.end(lane: 0)
     }
 
     static let overdue = Problem(
@@ -228,13 +164,4 @@ extension Backend {
         guard case .own(let reach, _) = road else { return torrent }
         return reach.named(torrent)
     }
-}
-
-/// The job that the daemon has accepted.
-private final class Accepted: Sendable {
-    private let state = Mutex<Value?>(nil)
-
-    var job: Value? { state.withLock { $0 } }
-
-    func note(_ job: Value) { state.withLock { $0 = job } }
 }

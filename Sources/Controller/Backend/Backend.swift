@@ -150,8 +150,8 @@ extension Backend {
         target: String,
         _ body: @Sendable () async throws -> Success
     ) async throws -> Success {
-        guard case .own(_, let outbox) = road else { return try await body() }
-        return try await outbox.noting(action, target: target, body)
+        guard case .own(let reach, let outbox) = road else { return try await body() }
+        return try await outbox.noting(action, target: target, over: reach, body)
     }
 
     func watch(_ topics: [String]) async throws -> OutgoingCall {

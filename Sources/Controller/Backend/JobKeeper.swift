@@ -4,7 +4,7 @@ import Notation
 import Seedbox
 
 enum JobKeeper: Sendable {
-    case daemon(CallConnection)
+    case daemon(CallConnection, Configuration)
     case own(OwnOutbox)
 
     /// `sends`: a job may have to be carried out, so without a daemon the way to the seedbox must be configured whole.
@@ -15,7 +15,9 @@ enum JobKeeper: Sendable {
     ) async throws -> Success {
         let configuration = try options.load(acceptMissingFiles: true)
         if let connection = try await ControlSocket.connect(configuration.controlSocket) {
-            return try await Backend.greeting(connection) { try await body(.daemon(connection)) }
+            return try await Backend.greeting(connection) {
+                try await body(.daemon(connection, configuration))
+            }
         }
         let complete = sends ? try options.load() : configuration
         let boxes = complete.boxes.map { OwnReach($0, of: complete, logger: options.logger) }
@@ -34,14 +36,14 @@ enum JobKeeper: Sendable {
     /// `jobs`, `job` or `job.cancel`.
     func ask(_ procedure: String, _ arguments: Value) async throws -> Value {
         switch self {
-        case .daemon(let connection): try await connection.call(procedure, arguments)
+        case .daemon(let connection, _): try await connection.call(procedure, arguments)
         case .own(let outbox): try await outbox.answer(procedure, arguments)
         }
     }
 
     /// Hands each job over that has not ended, and then each that changes; until the daemon ends, or `body` returns false.
     func watch(_ arguments: Value, _ body: (Value) async throws -> Bool) async throws {
-        guard case .daemon(let connection) = self else {
+        guard case .daemon(let connection, _) = self else {
             throw Problem(.controllerAbsent, "No daemon runs, so nothing changes. Start it with `farseed serve`.")
         }
         let call = try await connection.open("jobs.watch", arguments)
@@ -53,19 +55,30 @@ enum JobKeeper: Sendable {
     }
 
     /// Takes a job back, the newest where `id` is nil.
-    func undo(_ id: Int64?) async throws -> ChangeOutcome {
+    func undo(_ id: Int64?, _ patience: Patience) async throws -> ChangeOutcome {
+        let key = Backend.newKey()
+        let arguments: [String: Value] = id.map { ["id": .int($0)] } ?? [:]
+        let errand = { (configuration: Configuration) in
+            DaemonErrand("job.undo", arguments, key: key, patience, configuration)
+        }
         switch self {
-        case .daemon(let connection): try await Self.undo(id, connection)
+        case .daemon(let connection, let configuration):
+            return try await errand(configuration).carriedOut(over: connection)
         case .own(let outbox):
-            try await outbox.undo(id) { daemon in
-                try await Backend.greeting(daemon) { try await Self.undo(id, daemon) }
+            let told = errand(outbox.configuration)
+            return try await outbox.undo(id, key: key, patience) { daemon in
+                try await Backend.greeting(daemon) { try await told.carriedOut(over: daemon) }
             }
         }
     }
 
-    private static func undo(_ id: Int64?, _ daemon: CallConnection) async throws -> ChangeOutcome {
-        var arguments: [String: Value] = ["wait": true]
-        if let id { arguments["id"] = .int(id) }
-        return try await Backend.settled(try await daemon.open("job.undo", .map(arguments)))
+    /// What a command needs that watches the torrents of a job; nil where its seedbox is no more.
+    func backend(of job: Value) -> Backend? {
+        guard let box = job["box"]?.string else { return nil }
+        switch self {
+        case .daemon(let connection, let configuration):
+            return Backend(road: .daemon(connection), box: box, configuration: configuration)
+        case .own(let outbox): return outbox.backend(for: box)
+        }
     }
 }

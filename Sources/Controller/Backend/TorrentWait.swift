@@ -1,6 +1,7 @@
 /// Waits until torrents are as `--wait` says.
 import ArgumentParser
 import Calls
+import Jobs
 import Notation
 import Seedbox
 
@@ -53,6 +54,8 @@ struct TorrentWait: Sendable {
 }
 
 extension Backend {
+    private static let watchAgainAfter = Duration.seconds(2)
+
     /// Watches until all `hashes` have reached the goal; a link that is down is waited for.
     func wait(for goal: WaitGoal, _ hashes: [InfoHash], within limit: Duration?) async throws {
         let overdue = Problem(
@@ -62,18 +65,40 @@ extension Backend {
         try await Calls.within(limit, orThrow: overdue) {
             var wait = TorrentWait(goal, hashes)
             while true {
-                let call = try await watch(["torrents"])
-                var mirror = Mirror(epoch: 0)
-                for await input in call.events {
-                    guard case .event(let value) = input, let event = Event(value) else { continue }
-                    if mirror.received(event) == .gap { break }
-                    if mirror.agentPosition != nil, try wait.isOver(mirror.table.torrents) { return }
+                do {
+                    if try await isOver(&wait) { return }
+                } catch {
+                    // A daemon mends its link by itself; a session of our own is opened anew.
+                    guard case .own = road, let code = Failure.problem(error)?.code,
+                        [.lost, .notSent].contains(code.jobVerdict)
+                    else { throw error }
+                    try await Task.sleep(for: Self.watchAgainAfter)
                 }
-                // A gap begins again from a snapshot; an end of the watch is the connection's or the agent's.
-                call.cancel()
-                if mirror.agentPosition == nil { continue }
-                _ = try await call.result()
             }
         }
+    }
+
+    /// True once the goal is reached; false at a gap, after which it begins again from a snapshot.
+    private func isOver(_ wait: inout TorrentWait) async throws -> Bool {
+        let call = try await watch(["torrents", "daemon"])
+        defer { call.cancel() }
+        var mirror = Mirror(epoch: 0)
+        var isLive = true
+        for await input in call.events {
+            guard case .event(let value) = input else { continue }
+            if value["kind"] == "link" {
+                isLive = value["link"].map(StatusText.isLive) ?? true
+            } else if let event = Event(value), mirror.received(event) == .gap {
+                return false
+            }
+            // What was true before the link or Transmission went away may not be so any more.
+            guard isLive, mirror.daemon.map({ $0.problem == nil }) ?? true, mirror.agentPosition != nil else {
+                continue
+            }
+            if try wait.isOver(mirror.table.torrents) { return true }
+        }
+        // The watch has ended with its connection, or the agent has ended it.
+        _ = try await call.result()
+        return false
     }
 }

@@ -67,7 +67,7 @@ struct AddCommand: AsyncParsableCommand {
             let began = ContinuousClock.now
             var duplicate: Problem?
             for added in changes {
-                let outcome = try await backend.change(added, change.patience)
+                let outcome = try await backend.change(added, change.patience(since: began))
                 guard case .done(let result, _) = outcome else {
                     try await change.finish(outcome, [], lines: [], since: began, backend)
                     continue

@@ -7,17 +7,7 @@ import Seedbox
 struct ChangeOptions: ParsableArguments {
     @OptionGroup var output: OutputOptions
 
-    @Option(name: .long, help: "Wait until the torrents are done, stopped or seeding.")
-    var wait: WaitGoal?
-
-    @Option(name: .long, help: "Seconds to wait for the whole; exit code 18 after that, the command itself goes on.")
-    var timeout: Double?
-
-    @Flag(name: .long, help: "Return as soon as the command is kept.")
-    var noWait = false
-
-    @Flag(name: .long, help: "Fail now where the link is down, instead of keeping the command until it is up.")
-    var noQueue = false
+    @OptionGroup var waiting: WaitingOptions
 
     @Option(name: .long, help: "Seconds after which the command is no longer wanted if it could not be begun.")
     var expiry: Double?
@@ -33,26 +23,20 @@ struct ChangeOptions: ParsableArguments {
     var key: String?
 
     func validate() throws {
-        if let timeout, !(timeout > 0 && timeout <= 31_536_000) {
-            throw ValidationError("--timeout takes seconds, more than 0.")
-        }
         if let expiry, !(expiry >= 1 && expiry <= 31_536_000) {
             throw ValidationError("--expiry takes seconds, from 1 to 31536000.")
         }
         if let key, key.count != 32 || !key.allSatisfy({ "0123456789abcdef".contains($0) }) {
             throw ValidationError("--key takes 32 lower-case hex digits.")
         }
-        if noWait, wait != nil { throw ValidationError("--no-wait and --wait exclude each other.") }
     }
 
-    var patience: Patience {
-        Patience(
-            limit: timeout.map { .milliseconds(Int64($0 * 1000)) },
-            returnsAtOnce: noWait,
-            refusesQueue: noQueue,
-            expiry: expiry.map { .milliseconds(Int64($0 * 1000)) },
-            key: key
-        )
+    /// What is left of it for one step of a command that began at `began`.
+    func patience(since began: ContinuousClock.Instant) -> Patience {
+        var patience = waiting.patience(since: began)
+        patience.expiry = expiry.map { .milliseconds(Int64($0 * 1000)) }
+        patience.key = key
+        return patience
     }
 
     /// The agent answers with a row for each torrent, and an answer must fit one frame of the wire.
@@ -90,7 +74,7 @@ struct ChangeOptions: ParsableArguments {
         since began: ContinuousClock.Instant,
         _ backend: Backend
     ) async throws {
-        let outcome = try await backend.change(change, patience)
+        let outcome = try await backend.change(change, patience(since: began))
         let lines = torrents.map(backend.named).map {
             "\(told) \($0.hash.hex.prefix(8)) \(visible($0.name, atMost: 300))"
         }
@@ -105,10 +89,7 @@ struct ChangeOptions: ParsableArguments {
         since began: ContinuousClock.Instant,
         _ backend: Backend
     ) async throws {
-        if let wait, !hashes.isEmpty {
-            let left = timeout.map { max(.zero, .milliseconds(Int64($0 * 1000)) - (ContinuousClock.now - began)) }
-            try await backend.wait(for: wait, hashes, within: left)
-        }
+        try await waiting.follow(outcome, hashes, since: began, backend)
         // `add` tells of each source: in YAML these are documents of their own.
         if output.notation == .yaml { OutputFile.standard.print("---") }
         if try output.print(Self.value(outcome, hashes)) { return }

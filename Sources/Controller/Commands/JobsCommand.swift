@@ -29,12 +29,20 @@ struct JobsCommand: AsyncParsableCommand {
         @Flag(name: .long, help: "Go on with a line for each change, the oldest first.")
         var watch = false
 
-        @Option(name: .long, help: "How many at most.")
-        var limit = 50
+        @Option(name: .long, help: "How many at most; otherwise \(Self.most).")
+        var limit: Int?
+
+        private static let most = 50
+
+        func validate() throws {
+            if watch, open || limit != nil {
+                throw ValidationError("--watch prints every job that has not ended: without --open and --limit.")
+            }
+        }
 
         func run() async throws {
             try await JobKeeper.with(options) { keeper in
-                var arguments: [String: Value] = ["limit": .int(Int64(limit))]
+                var arguments: [String: Value] = ["limit": .int(Int64(limit ?? Self.most))]
                 if let box = options.box { arguments["box"] = .string(box) }
                 if watch { return try await follow(keeper, .map(arguments)) }
                 if open { arguments["open"] = true }
@@ -108,12 +116,20 @@ struct UndoCommand: AsyncParsableCommand {
 
     @OptionGroup var options: BoxOptions
     @OptionGroup var output: OutputOptions
+    @OptionGroup var waiting: WaitingOptions
 
     @Argument(help: "The job's number.")
     var id: Int?
 
     func run() async throws {
-        let outcome = try await JobKeeper.with(options, sends: true) { try await $0.undo(id.map(Int64.init)) }
+        let began = ContinuousClock.now
+        let outcome = try await JobKeeper.with(options, sends: true) { keeper in
+            let outcome = try await keeper.undo(id.map(Int64.init), waiting.patience(since: began))
+            if let backend = keeper.backend(of: outcome.job) {
+                try await waiting.follow(outcome, outcome.hashes, since: began, backend)
+            }
+            return outcome
+        }
         switch outcome {
         case .pending(let job, let told):
             if try !output.print(job) { OutputFile.standard.print(told) }

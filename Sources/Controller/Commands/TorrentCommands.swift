@@ -161,17 +161,20 @@ struct RemoveCommand: AsyncParsableCommand {
     var yes = false
 
     func validate() throws {
-        if change.wait != nil { throw ValidationError("--wait waits for a state, and a removed torrent has none.") }
+        if change.waiting.wait != nil {
+            throw ValidationError("--wait waits for a state, and a removed torrent has none.")
+        }
     }
 
     func run() async throws {
         let selections = try selection.selections
         try await Backend.with(options) { backend in
-            let asks = !yes && isatty(STDIN_FILENO) == 1
+            let mayAsk = !yes && isatty(STDIN_FILENO) == 1
             // Whoever is asked sees names.
-            let torrents = try await asks ? backend.selected(selections) : backend.targets(selections)
+            let looks = mayAsk && Self.asks(of: selections.count, deleting: deleteData)
+            let torrents = try await looks ? backend.selected(selections) : backend.targets(selections)
             guard !torrents.isEmpty else { return try await change.finishEmpty() }
-            if asks, deleteData || torrents.count > 1 {
+            if mayAsk, Self.asks(of: torrents.count, deleting: deleteData) {
                 let names = torrents.prefix(20).map { "  " + visible($0.name, atMost: 100) }
                 let more = torrents.count > 20 ? ["  and \(torrents.count - 20) more"] : []
                 OutputFile.error.print(names + more)
@@ -192,6 +195,11 @@ struct RemoveCommand: AsyncParsableCommand {
             )
         }
     }
+}
+
+extension RemoveCommand {
+    /// Whether a person must say yes before so many are removed.
+    private static func asks(of count: Int, deleting: Bool) -> Bool { deleting || count > 1 }
 }
 
 /// Asks the person at the terminal.

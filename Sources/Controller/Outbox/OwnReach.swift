@@ -8,14 +8,21 @@ import Synchronization
 final class OwnReach: AgentReach {
     private struct State {
         var opening: Task<OwnSession, any Error>?
-        /// The torrents of the newest look, for what undoes a command and for the names to be told.
+        /// The torrents of the newest look, for the names to be told.
         var torrents: [InfoHash: Torrent] = [:]
+        /// Those of them that no command has been asked about yet, for what undoes it, and since when they are as they are.
+        var unused: [InfoHash: Torrent] = [:]
+        var lookedAt: ContinuousClock.Instant?
     }
+
+    /// The look by which a command has found its torrents serves for what undoes it, too; an older one does not.
+    static let freshFor = Duration.seconds(10)
 
     let name: String
     private let box: Configuration.Box
     private let configuration: Configuration
     private let opener: any SessionOpener
+    private let freshFor: Duration
     private let logger: Logger
     private let state = Mutex(State())
 
@@ -23,12 +30,14 @@ final class OwnReach: AgentReach {
         _ box: Configuration.Box,
         of configuration: Configuration,
         opener: any SessionOpener = sessionOpener(),
+        freshFor: Duration = OwnReach.freshFor,
         logger: Logger
     ) {
         name = box.name
         self.box = box
         self.configuration = configuration
         self.opener = opener
+        self.freshFor = freshFor
         self.logger = logger
     }
 
@@ -67,11 +76,21 @@ final class OwnReach: AgentReach {
         return session.connection
     }
 
+    /// As they are now: what one command has been told of is asked for again by the next, as the first has changed it.
     func known(_ hashes: [InfoHash]) async throws -> [Torrent] {
-        let seen = state.withLock(\.torrents)
-        if hashes.allSatisfy({ seen[$0] != nil }) { return hashes.compactMap { seen[$0] } }
-        let torrents = try await listing().table.torrents
-        return hashes.compactMap { torrents[$0] }
+        if let torrents = take(hashes) { return torrents }
+        _ = try await listing()
+        return state.withLock { state in hashes.compactMap { state.unused.removeValue(forKey: $0) } }
+    }
+
+    /// Nil where one of them must be asked for.
+    private func take(_ hashes: [InfoHash]) -> [Torrent]? {
+        state.withLock { state in
+            guard let lookedAt = state.lookedAt, ContinuousClock.now - lookedAt < freshFor,
+                hashes.allSatisfy({ state.unused[$0] != nil })
+            else { return nil }
+            return hashes.compactMap { state.unused.removeValue(forKey: $0) }
+        }
     }
 
     /// The torrent with its name, where it was looked at.
@@ -82,7 +101,10 @@ final class OwnReach: AgentReach {
 
     /// All torrents now: watches until the first snapshot is whole.
     func listing() async throws -> TorrentListing {
-        let call = try await session().connection.open("watch", ["topics": ["torrents", "daemon"]])
+        let connection = try await session().connection
+        // What comes is as new as this or newer.
+        let asked = ContinuousClock.now
+        let call = try await connection.open("watch", ["topics": ["torrents", "daemon"]])
         var mirror = Mirror(epoch: 0)
         for await input in call.events {
             guard case .event(let value) = input, let event = Event(value) else { continue }
@@ -90,7 +112,11 @@ final class OwnReach: AgentReach {
             if case .daemon(let status, _) = event { try Backend.check(status) }
             if let listing = TorrentListing(box: name, mirror, link: nil) {
                 call.cancel()
-                state.withLock { $0.torrents = listing.table.torrents }
+                state.withLock { state in
+                    state.torrents = listing.table.torrents
+                    state.unused = state.torrents
+                    state.lookedAt = asked
+                }
                 return listing
             }
         }

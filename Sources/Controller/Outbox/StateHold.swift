@@ -10,8 +10,13 @@ enum StateHold {
     case daemon(CallConnection)
 
     private static let knockEvery = Duration.milliseconds(50)
-    /// A command holds the lock while it sends, and a daemon while it starts or ends.
+    /// A command holds the lock while it sends, `OwnOutbox.longestHold` at most, and a daemon while it starts or ends.
     private static let patience = Duration.seconds(60)
+
+    /// Waits while another command has the lock, and no longer than a caller that has until `end`.
+    static func take(_ configuration: Configuration, until end: ContinuousClock.Instant?) async throws -> StateHold {
+        try await take(configuration, within: end.map { min(patience, max(.zero, $0 - .now)) } ?? patience)
+    }
 
     /// Waits while another command has the lock; `conflict` where it does not let go in time.
     static func take(_ configuration: Configuration, within patience: Duration = patience) async throws -> StateHold {
@@ -21,14 +26,18 @@ enum StateHold {
             if let lock = try StateLock(path: path) { return .mine(lock) }
             if let daemon = try await ControlSocket.connect(configuration.controlSocket) { return .daemon(daemon) }
             guard ContinuousClock.now < deadline else {
-                throw Problem(
-                    .conflict,
-                    "Another farseed works with this state directory (it holds \(visible(path))) and has not ended in "
-                        + "time. Nothing was done; try again."
-                )
+                throw Problem(.conflict, busy(configuration).message + " Nothing was done; try again.")
             }
             try await Task.sleep(for: knockEvery)
         }
+    }
+
+    static func busy(_ configuration: Configuration) -> Problem {
+        let path = visible(StateDirectory.lock(configuration))
+        return Problem(
+            .conflict,
+            "Another farseed works with this state directory (it holds \(path)) and has not let go of it in time."
+        )
     }
 
     /// For the daemon itself, which takes no other's place.

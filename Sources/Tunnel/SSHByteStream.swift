@@ -7,9 +7,12 @@ import Synchronization
 final class SSHByteStream: ByteStream {
     private let channel: SSHChannel
     private let errors = Mutex<[UInt8]>([])
+    private let isAtEnd = Mutex(false)
 
     /// Bytes of standard error that are kept, from the last.
     private static let mostErrors = 2_048
+    /// From the end of the output to the exit, which the server tells right after it.
+    private static let untilExit = Duration.seconds(1)
 
     init(_ channel: SSHChannel) { self.channel = channel }
 
@@ -27,10 +30,19 @@ final class SSHByteStream: ByteStream {
                 }
             }
         }
+        isAtEnd.withLock { $0 = true }
         return nil
     }
 
     func write(_ bytes: ByteBuffer) async throws { try await channel.write(bytes) }
 
-    func close() async { channel.abandon() }
+    func close() async {
+        // How the command ended is forgotten with the channel.
+        if isAtEnd.withLock({ $0 }) {
+            _ = try? await within(Self.untilExit, orThrow: CancellationError()) { [channel] in
+                try await channel.exit()
+            }
+        }
+        channel.abandon()
+    }
 }

@@ -50,6 +50,6 @@ struct GreetingTests {
     ) async throws {
         let session = try await session(SSHServer(), command)
         let failure = await #expect(throws: DialFailure.self) { try await session.greeted(within: .seconds(30)) }
-        #expect(failure?.problem.code == code && failure?.remedy == remedy)
+        #expect(failure?.problem.code == code && failure?.remedy == remedy, "\(String(describing: failure))")
     }
 }

@@ -28,6 +28,8 @@ package struct TorChild: Sendable {
 
     /// From the start of the process to its open control socket.
     private static let opening = Duration.seconds(30)
+    /// From the end of the process to that of what it has printed, in seconds.
+    private static let lastWords = 0.3
     /// For `--version`, and the bytes of the answer that are read.
     private static let telling = Duration.seconds(10)
     private static let mostTold = 1_024
@@ -252,9 +254,14 @@ package struct TorChild: Sendable {
         process.standardError = output
         output.fileHandleForReading.readabilityHandler = { handle in
             let data = handle.availableData
-            if data.isEmpty { handle.readabilityHandler = nil } else { log.append(data) }
+            guard data.isEmpty else { return log.append(data) }
+            handle.readabilityHandler = nil
+            log.end()
         }
-        process.terminationHandler = { _ in log.end() }
+        // Its last words may still be on their way, and what it has started may hold the pipe open.
+        process.terminationHandler = { _ in
+            DispatchQueue.global().asyncAfter(deadline: .now() + Self.lastWords) { log.end() }
+        }
         do {
             try process.run()
         } catch {

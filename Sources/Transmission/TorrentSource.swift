@@ -18,6 +18,8 @@ package final class TorrentSource: Sendable {
         /// that is over, and when that was; long ago before the first.
         var asked = 0
         var looksOver = 0
+        /// What was asked up to here may have been answered before the last command of ours.
+        var outdated = 0
         var lookedAt = Int64.min / 2
         /// When the daemon last answered as it should; nil before it ever did.
         var answeredAt: Int64?
@@ -58,9 +60,13 @@ package final class TorrentSource: Sendable {
         }
     }
 
-    /// A command of ours has changed something: look at once.
+    /// A command of ours has changed something: look at once, and let whoever comes now wait for that look.
     package func mutated() {
-        state.withLock { $0.watcher.mutated(now: now) }
+        state.withLock { state in
+            state.watcher.mutated(now: now)
+            state.outdated = state.asked
+            state.lookedAt = .min / 2
+        }
         wakeup.ring()
     }
 

@@ -145,11 +145,24 @@ struct JobDesk: Sendable {
         guard call.arguments["wait"]?.bool == true else { return job.value }
         let ended = try await outbox.ended(job.id)
         guard case .done(let result) = ended.state else { return ended.value }
-        // The caller's next command shall find what this one added, and not find what it removed.
-        if ended.verb == "torrent.add", let added = result["hash"]?.string.flatMap(InfoHash.init) {
-            await reach.wait(within: Self.untilSeen) { $0[added] != nil }
-        } else if ended.verb == "torrent.remove" {
-            await reach.wait(within: Self.untilSeen) { torrents in ended.targets.allSatisfy { torrents[$0] == nil } }
+        // The caller's next command, and whoever waits for a state, shall see what this one did.
+        let targets = ended.targets
+        switch ended.verb {
+        case "torrent.add":
+            if let added = result["hash"]?.string.flatMap(InfoHash.init) {
+                await reach.wait(within: Self.untilSeen) { $0[added] != nil }
+            }
+        case "torrent.remove":
+            await reach.wait(within: Self.untilSeen) { torrents in targets.allSatisfy { torrents[$0] == nil } }
+        case "torrent.stop":
+            await reach.wait(within: Self.untilSeen) { torrents in
+                targets.allSatisfy { torrents[$0].map { $0.status == .stopped } ?? true }
+            }
+        case "torrent.start", "torrent.start_now":
+            await reach.wait(within: Self.untilSeen) { torrents in
+                targets.allSatisfy { torrents[$0].map { $0.status != .stopped } ?? true }
+            }
+        default: break
         }
         return ended.value
     }

@@ -156,13 +156,13 @@ enum Examination {
         )
         report.began(.transmission)
         since = .now
-        let state = status["transmission"]?["state"]?.string.flatMap(DaemonStatus.State.init) ?? .down
-        try Backend.check(DaemonStatus(state, status["transmission"]?["message"]?.string ?? ""))
+        let daemon = try await within(patience, orThrow: overdue) { try await transmission(agent) }
+        try Backend.check(daemon)
         let version = visible(status["transmission"]?["version"]?.string ?? "?", atMost: 80)
         let settings = try await within(patience, orThrow: overdue) { try await agent.call("session.get") }
         report.passed(
             .transmission,
-            state == .busy ? "\(version), busy with its disk" : version,
+            daemon.state == .busy ? "\(version), busy with its disk" : version,
             took: ContinuousClock.now - since
         )
         report.began(.disk)
@@ -177,6 +177,18 @@ enum Examination {
             "\(Amounts.bytes(free)) free in \(visible(directory, atMost: 200))",
             took: ContinuousClock.now - since
         )
+    }
+
+    /// Whoever begins to watch is told of Transmission after a fresh look; what the agent knows may be half a minute old.
+    private static func transmission(_ agent: CallConnection) async throws -> DaemonStatus {
+        let call = try await agent.open("watch", ["topics": ["daemon"]])
+        defer { call.cancel() }
+        for await input in call.events {
+            guard case .event(let value) = input, case .daemon(let status, _)? = Event(value) else { continue }
+            return status
+        }
+        _ = try await call.result()
+        throw Problem(.connectionLost, "The agent ended while it was asked of Transmission. Try again.")
     }
 }
 

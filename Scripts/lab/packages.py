@@ -111,7 +111,9 @@ def ensure_pypi(requirements, say=print):
                "--root-user-action=ignore", "--only-binary=:all:", "--cache-dir", PIP_CACHE, "--target", making,
                *requirements]
     try:
-        if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode:
+        # Pip asks rustc for its version, and a rustc of rustup's writes into HOME that it was asked.
+        environment = os.environ | {"RUSTUP_HOME": str(PIP_CACHE.with_name("rustup"))}
+        if subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode:
             print("pip did not install what the tests need of PyPI. Its messages are above; it needs a way to PyPI or "
                   "a mirror of it.", file=sys.stderr)
             sys.exit(MISSING)

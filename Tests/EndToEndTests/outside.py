@@ -144,7 +144,8 @@ class Outside:
         """Nothing that the script started runs any more, and nothing new lies or is mounted outside."""
         wait_for(lambda: f"the end of {self.processes()}", lambda: not self.processes(), ENDING)
         wait_for(lambda: f"the end of {self.members()}", lambda: not self.members(), ENDING)
-        assert self.listing() - self.before == set(), self.text()
+        new = self.listing() - self.before
+        assert not new, f"{sorted(new)[:20]}\n{self.text()}"
         if self.namespaces:
             assert self.mounts() - set((self.programs / "mounts").read_text().splitlines()) == set(), self.text()
 

@@ -14,13 +14,14 @@ package final class TorrentSource: Sendable {
         var audience = WatchAudience()
         /// The bells of those who watch.
         var listeners: [Int: Wakeup] = [:]
-        /// What the daemon is asked is numbered from 1. A look is what told of the torrents' hot fields, or failed: the newest
-        /// that is over, and when that was; long ago before the first.
+        /// What the daemon is asked is numbered from 1. A look is what told of the torrents' hot fields, or failed.
         var asked = 0
+        /// The newest look that is over.
         var looksOver = 0
+        /// When the newest look was over that tells how things are; long ago where there is none.
+        var lookedAt = Int64.min / 2
         /// What was asked up to here may have been answered before the last command of ours.
         var outdated = 0
-        var lookedAt = Int64.min / 2
         /// When the daemon last answered as it should; nil before it ever did.
         var answeredAt: Int64?
     }
@@ -259,7 +260,8 @@ package final class TorrentSource: Sendable {
             if state.watcher.daemon?.state == .up { state.answeredAt = now }
             if let look {
                 state.looksOver = look
-                state.lookedAt = now
+                // Neither an answer from before a command of ours nor a failure, which may be over by now, is fresh.
+                if look > state.outdated, state.watcher.daemon?.state == .up { state.lookedAt = now }
             }
             guard look != nil || !outputs.isEmpty else { return [] }
             for output in outputs {

@@ -146,6 +146,27 @@ import Wire
         daemon.stop()
     }
 
+    @Test func `whoever comes after a command or a failure waits for another look`() async throws {
+        let daemon = try await TransmissionDaemon()
+        var timing = WatcherTiming()
+        timing.fresh = 600_000
+        func looked(_ source: TorrentSource) async throws {
+            let running = Task { await source.run() }
+            while !source.isOver(look: 1) { try await Task.sleep(for: .milliseconds(5)) }
+            running.cancel()
+            await running.value
+        }
+        let source = TorrentSource(client: daemon.client, epoch: 1, timing: timing)
+        try await looked(source)
+        #expect(source.isOver(look: source.freshLook))
+        source.mutated()
+        #expect(!source.isOver(look: source.freshLook))
+        daemon.stop()
+        let broken = TorrentSource(client: daemon.client, epoch: 1, timing: timing)
+        try await looked(broken)
+        #expect(!broken.isOver(look: broken.freshLook))
+    }
+
     @Test func `a key that reads watches, and can neither change nor look closer`() async throws {
         let daemon = try await TransmissionDaemon()
         let hash = try await daemon.add("one")

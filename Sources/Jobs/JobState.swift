@@ -42,6 +42,9 @@ package enum JobState: Sendable, Hashable {
             case .done, .failed, .expired, .cancelled: true
             }
         }
+
+        /// Those of jobs that have not ended.
+        package static let open = Set(allCases.filter { !$0.isEnd })
     }
 
     package var name: Name {

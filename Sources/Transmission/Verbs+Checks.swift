@@ -54,7 +54,7 @@ extension Verbs {
         throw unconfirmed("not every torrent was verified")
     }
 
-    private func reply(_ hashes: [InfoHash], isConfirmed: Bool) async throws -> Value {
+    func reply(_ hashes: [InfoHash], isConfirmed: Bool = true) async throws -> Value {
         reply(try await rows(hashes, .hot).map { Torrent(hash: $0.hash, $0.fields) }, isConfirmed: isConfirmed)
     }
 

@@ -115,7 +115,7 @@ extension Verbs {
             let order = try await polled(queueOrder) { move.isDone(moved, from: before, to: $0) }
             guard order != nil else { throw unconfirmed("not every torrent has moved in the queue") }
         }
-        return reply(try await rows(hashes, .hot).map { Torrent(hash: $0.hash, $0.fields) })
+        return try await reply(hashes)
     }
 
     /// All torrents by their places.

@@ -44,7 +44,8 @@ enum ChangeOutcome: Sendable {
 
 /// How long a change is waited for, and what happens while the link is down.
 struct Patience: Sendable {
-    /// Nil: as long as `grace`; without a daemon as long as one attempt to open the way takes, and `grace` from then on.
+    /// Nil: as long as `grace`; without a daemon as long as one attempt to open the way takes, and `grace` from then on,
+    /// longer where the agent has the job by then.
     var limit: Duration?
     /// Without a limit, as long as the job has not ended: there is something to wait for that comes after it.
     var untilEnd = false

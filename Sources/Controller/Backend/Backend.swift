@@ -26,8 +26,7 @@ struct Backend: Sendable {
     ) async throws -> Success {
         let configuration = try options.load(acceptMissingFiles: true)
         if let connection = try await ControlSocket.connect(configuration.controlSocket) {
-            return try await driven(connection) {
-                _ = try await ControlSocket.greeted(connection)
+            return try await greeting(connection) {
                 let box = try await chosenBox(options, configuration, daemon: connection, needed: needsBox)
                 return try await body(Backend(road: .daemon(connection), box: box, configuration: configuration))
             }

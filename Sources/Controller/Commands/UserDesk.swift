@@ -84,10 +84,7 @@ struct UserDesk: Sendable {
 
     private func ask(_ procedure: String) async throws -> Value? {
         guard let connection = try await ControlSocket.connect(configuration.controlSocket) else { return nil }
-        return try await Backend.driven(connection) {
-            _ = try await ControlSocket.greeted(connection)
-            return try await connection.call(procedure)
-        }
+        return try await Backend.greeting(connection) { try await connection.call(procedure) }
     }
 
     static func sessions(_ count: Int) -> String { "\(count) session\(count == 1 ? "" : "s")" }

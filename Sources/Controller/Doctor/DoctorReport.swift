@@ -43,7 +43,7 @@ struct DoctorReport: Sendable {
         steps.append(Step(hop, .unknown, detail, took: took))
     }
 
-    /// The hops of the session's way, and of its circuit the relays.
+    /// The hops of the session's way.
     mutating func walked(_ way: WayTrace, isAsked: Bool) {
         let (steps, failed) = way.told(isAsked: isAsked)
         for step in steps {

@@ -22,9 +22,6 @@ struct WayTrace: Sendable {
     /// The SOCKS password of the attempt that is told of.
     var isolation: String? { attempts[last]?.isolation }
 
-    /// How many attempts there were.
-    var count: Int { attempts.count }
-
     mutating func heard(_ event: OneShotLink.Event, at time: Duration) {
         switch event {
         case .reached(let number, let stage, let address, let isolation):

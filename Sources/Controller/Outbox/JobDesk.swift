@@ -65,7 +65,7 @@ struct JobDesk: Sendable {
         let changes = outbox.changes()
         var open = JobFilter(limit: Int(Self.mostJobs))
         open.box = box
-        open.states = Set(JobState.Name.allCases.filter { !$0.isEnd })
+        open.states = JobState.Name.open
         for job in try await outbox.jobs(open).reversed() { try await call.emit(job.summary) }
         for await jobs in changes {
             for job in jobs where box == nil || job.box == box {
@@ -83,7 +83,7 @@ struct JobDesk: Sendable {
             var filter = JobFilter(limit: Int(max(1, min(arguments["limit"]?.int ?? 100, Self.mostJobs))))
             filter.box = arguments["box"]?.string
             filter.before = arguments["before"]?.int
-            if arguments["open"]?.bool == true { filter.states = Set(JobState.Name.allCases.filter { !$0.isEnd }) }
+            if arguments["open"]?.bool == true { filter.states = JobState.Name.open }
             return ["jobs": .array(try await outbox.jobs(filter).map(\.summary))]
         case "job": return try await outbox.job(Self.id(arguments)).value
         case "job.cancel":
@@ -146,25 +146,24 @@ struct JobDesk: Sendable {
         let ended = try await outbox.ended(job.id)
         guard case .done(let result) = ended.state else { return ended.value }
         // The caller's next command, and whoever waits for a state, shall see what this one did.
-        let targets = ended.targets
-        switch ended.verb {
-        case "torrent.add":
-            if let added = result["hash"]?.string.flatMap(InfoHash.init) {
-                await reach.wait(within: Self.untilSeen) { $0[added] != nil }
-            }
-        case "torrent.remove":
-            await reach.wait(within: Self.untilSeen) { torrents in targets.allSatisfy { torrents[$0] == nil } }
-        case "torrent.stop":
-            await reach.wait(within: Self.untilSeen) { torrents in
-                targets.allSatisfy { torrents[$0].map { $0.status == .stopped } ?? true }
-            }
-        case "torrent.start", "torrent.start_now":
-            await reach.wait(within: Self.untilSeen) { torrents in
-                targets.allSatisfy { torrents[$0].map { $0.status != .stopped } ?? true }
-            }
-        default: break
-        }
+        if let isSeen = Self.sight(of: ended, result) { await reach.wait(within: Self.untilSeen, until: isSeen) }
         return ended.value
+    }
+
+    /// Whether the mirror shows what a job has done; nil where nobody waits for that.
+    private static func sight(of job: Job, _ result: Value) -> (@Sendable ([InfoHash: Torrent]) -> Bool)? {
+        let targets = job.targets
+        switch job.verb {
+        case "torrent.add":
+            guard let added = result["hash"]?.string.flatMap(InfoHash.init) else { return nil }
+            return { $0[added] != nil }
+        case "torrent.remove": return { torrents in targets.allSatisfy { torrents[$0] == nil } }
+        case "torrent.stop":
+            return { torrents in targets.allSatisfy { torrents[$0].map { $0.status == .stopped } ?? true } }
+        case "torrent.start", "torrent.start_now":
+            return { torrents in targets.allSatisfy { torrents[$0].map { $0.status != .stopped } ?? true } }
+        default: return nil
+        }
     }
 
     private static func upload(_ call: IncomingCall) async throws -> [UInt8] {

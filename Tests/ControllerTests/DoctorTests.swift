@@ -7,13 +7,6 @@ import Testing
 @testable import Controller
 @testable import Tunnel
 
-private func withDirectory(_ body: (URL) async throws -> Void) async throws {
-    let directory = FileManager.default.temporaryDirectory.appending(path: "farseed-\(UUID().uuidString.prefix(8))")
-    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: directory) }
-    try await body(directory)
-}
-
 @Suite struct DoctorTests {
     private static let name = String(repeating: "a", count: 56)
 

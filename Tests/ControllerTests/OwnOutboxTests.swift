@@ -239,7 +239,7 @@ private func undo(_ backend: Backend, _ daemon: OwnOutbox.ThroughDaemon) async t
     return try await outbox.undo(nil, key: Backend.newKey(), Patience(), daemon: daemon)
 }
 
-@Suite struct OwnOutboxTests {
+@Suite(.timeLimit(.minutes(5))) struct OwnOutboxTests {
     @Test func `a change is a job in the ledger and the audit log, and goes over the own session`() async throws {
         try await Scene.with { scene in
             guard case .done(_, let job) = try await scene.change() else {

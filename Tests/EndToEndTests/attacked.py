@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import secrets
 import sqlite3
 import subprocess
 import time
@@ -172,6 +173,32 @@ def keeps_no_secret(controller):
     modes = {path.name: path.stat().st_mode & 0o077 for path in [controller.state / "farseed",
                                                                   *(controller.state / "farseed").iterdir()]}
     assert not any(modes.values()), modes
+
+
+class Employer(Controller):
+    """A controller that knows the workers alpha and beta by one secret: each may act below `farseed.worker.`."""
+
+    def __init__(self, directory, role="guest"):
+        super().__init__(directory)
+        self.worker_secret = secrets.token_hex(32)
+        file = directory / "worker.secret"
+        file.write_text(self.worker_secret)
+        file.chmod(0o600)
+        with self.config.open("a") as config:
+            for name in "alpha", "beta":
+                config.write(f'[worker.{name}]\nrole = "{role}"\nsecret-file = "{file}"\n'
+                             'topics = ["farseed.worker."]\nprocedures = ["farseed.worker."]\n')
+
+
+@contextlib.contextmanager
+def employing(directory, role="guest"):
+    """An `Employer` that serves; it needs no seedbox."""
+    employer = Employer(directory, role)
+    try:
+        yield employer.start()
+    finally:
+        employer.stop()
+
 
 @pytest.fixture(scope="module")
 def controller(tmp_path_factory):

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 
@@ -45,10 +46,10 @@ MOVING = ["test_main_job.py", "test_page_values.py", "test_page_view.py", "test_
 
 
 def pytest_configure(config):
-    """Gives each lane a short directory of its own: unix sockets lie below it."""
-    lane = os.environ.get("PYTEST_XDIST_WORKER")
-    if lane:
-        config.option.basetemp = os.path.join(os.environ["TMPDIR"], lane)
+    """Gives each lane, and whoever runs without lanes, a short directory of its own: unix sockets lie below it."""
+    # Only there is TMPDIR a directory of our own.
+    if "FARSEED_ALONE" in os.environ:
+        config.option.basetemp = os.path.join(os.environ["TMPDIR"], os.environ.get("PYTEST_XDIST_WORKER", "t"))
 
 
 def pytest_collection_modifyitems(items):
@@ -83,6 +84,17 @@ def wait_for(what, check, deadline=DEADLINE, pause=0.1):
         time.sleep(pause)
     what = what() if callable(what) else what
     pytest.fail(f"waited {deadline} s for {what}; last seen: {last!r}")
+
+
+@contextlib.contextmanager
+def bounded(process):
+    """Ends a child that is read from, where it says nothing for too long: then the reading ends, too."""
+    timer = threading.Timer(DEADLINE, process.kill)
+    timer.start()
+    try:
+        yield process
+    finally:
+        timer.cancel()
 
 
 class Home:

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from conftest import CODES, FARSEED, Page, link_state, wait_for
+from conftest import CODES, FARSEED, Page, bounded, link_state, wait_for
 from test_kills import metainfo
 
 
@@ -363,6 +363,7 @@ def test_jobs_are_watched_as_they_change(served, lab, spare):
                     [FARSEED, "jobs", "--watch", *notation], env=served.environment, text=True, stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE)))
                 after.callback(watching[-1].kill)
+                after.enter_context(bounded(watching[-1]))
             # What is open comes first, and then each change.
             lines, rows = (watch.stdout for watch in watching)
             first = json.loads(rows.readline())

@@ -1,5 +1,6 @@
 """Nothing leaves home except through Tor: every destination of the controller and of every command, under strace."""
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from leaks.scenario import Check
 HOMES = {"host", "empty namespace", "own tor", "name by exit", "SOCKS by TCP"}
 
 
-def test_nothing_is_reached_but_tor_and_the_controller(lab):
+def test_nothing_is_reached_but_tor_and_the_controller(lab, capsys):
     """The scenario of `Scripts/check-leaks`, with the laboratory that is there already; it breaks every part of the way."""
 
     def say(text):
@@ -28,13 +29,14 @@ def test_nothing_is_reached_but_tor_and_the_controller(lab):
             check = Check(Path(name), types.SimpleNamespace(farseed=FARSEED, agent=AGENT), lab, family, say)
             check.run()
             family.end()
-            rows = check.rows()
+            status = check.report(as_json=True)
     finally:
         # It has installed the agent anew, and added torrents.
         lab.set_agent(AGENT)
         if new := list(set(lab.box.torrents()) - before):
             lab.box.rpc("torrent-remove", {"ids": new, "delete-local-data": True})
-    assert not check.failures, check.failures
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert status == 0 and not check.failures, check.failures
     assert {row["case"] for row in rows} == HOMES
     assert sum(row["count"] for row in rows) > 100, "the scenario did next to nothing"
 

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import CODES, FARSEED, audit, make_home, wait_for, wait_mirrored
+from conftest import CODES, FARSEED, audit, bounded, make_home, wait_for, wait_mirrored
 from test_exec import Allowed
 from test_kills import metainfo
 
@@ -153,7 +153,8 @@ def test_a_stream_whose_session_falls_silent_ends_with_a_sentence(lab, tmp_path)
             stderr=subprocess.PIPE) as running:
         running.stdin.write(b"so far\n")
         running.stdin.flush()
-        assert running.stdout.readline() == b"so far\n"
+        with bounded(running):
+            assert running.stdout.readline() == b"so far\n"
         assert lab.freeze_sshd_connection()
         try:
             errors = running.communicate(timeout=ATTEMPT)[1].decode()

@@ -2,13 +2,12 @@
 
 import json
 import os
-import secrets
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from attacked import Controller
+from attacked import employing
 from autobahnclient import PYTHON, door  # noqa: F401
 from conftest import DEADLINE
 from otherclients import ARGUMENTS, EXPECTED, KEYWORDS
@@ -17,29 +16,11 @@ from otherclients import ARGUMENTS, EXPECTED, KEYWORDS
 AUTOBAHN_JS = PYTHON / "crossbar" / "templates" / "default" / "web" / "js" / "autobahn.min.js"
 
 
-class Served(Controller):
-    """A controller that knows two workers, who may publish, subscribe and register below `farseed.worker.`."""
-
-    def __init__(self, directory):
-        super().__init__(directory)
-        self.worker_secret = secrets.token_hex(32)
-        file = directory / "worker.secret"
-        file.write_text(self.worker_secret)
-        file.chmod(0o600)
-        with self.config.open("a") as config:
-            for name in "alpha", "beta":
-                config.write(f'[worker.{name}]\nrole = "viewer"\nsecret-file = "{file}"\n'
-                             'topics = ["farseed.worker."]\nprocedures = ["farseed.worker."]\n')
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """One controller for all tests of this file; it needs no seedbox."""
-    controller = Served(tmp_path_factory.mktemp("clients"))
-    try:
-        yield controller.start()
-    finally:
-        controller.stop()
+    """One controller for all tests of this file; its workers may publish, subscribe and register."""
+    with employing(tmp_path_factory.mktemp("clients"), role="viewer") as controller:
+        yield controller
 
 
 @pytest.mark.parametrize("library, serializer", [

@@ -8,7 +8,6 @@ registrations and testaments in test_wamp_workers.py; the history of events in t
 
 import asyncio
 import functools
-import secrets
 
 import pytest
 from autobahnclient import Inbox, door, run, serializer  # noqa: F401
@@ -16,7 +15,7 @@ from autobahn.wamp import auth, message
 from autobahn.wamp.exception import ApplicationError
 from autobahn.wamp.types import CallOptions, PublishOptions, RegisterOptions, SubscribeOptions
 from rawweb import HELLO, RSV1, TEXT, WELCOME, frame
-from attacked import Controller
+from attacked import employing
 
 FEATURES = {
     "broker": {"publisher_exclusion", "publisher_identification", "subscriber_blackwhite_listing",
@@ -27,40 +26,21 @@ FEATURES = {
                "registration_revocation", "session_meta_api", "testament_meta_api"},
 }
 DETAILS = SubscribeOptions(details=True)
-#: The workers of these tests; the same secret for all.
-WORKERS = ["alpha", "beta"]
 
 
-class Served(Controller):
-    """A controller that knows two workers, who may publish, subscribe and register below `farseed.worker.`."""
+def enter(employer, client, name):
+    """A session of a worker."""
+    def sign(challenge):
+        return auth.compute_wcs(employer.worker_secret.encode(), challenge.extra["challenge"].encode()).decode()
 
-    def __init__(self, directory):
-        super().__init__(directory)
-        self.worker_secret = secrets.token_hex(32)
-        file = directory / "worker.secret"
-        file.write_text(self.worker_secret)
-        file.chmod(0o600)
-        with self.config.open("a") as config:
-            for name in WORKERS:
-                config.write(f'[worker.{name}]\nsecret-file = "{file}"\n'
-                             'topics = ["farseed.worker."]\nprocedures = ["farseed.worker."]\n')
-
-    def enter(self, client, name):
-        """A session of a worker."""
-        def sign(challenge):
-            return auth.compute_wcs(self.worker_secret.encode(), challenge.extra["challenge"].encode()).decode()
-
-        return client.open(["wampcra"], name, sign)
+    return client.open(["wampcra"], name, sign)
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """One controller for all tests of this file; it needs no seedbox."""
-    controller = Served(tmp_path_factory.mktemp("features"))
-    try:
-        yield controller.start()
-    finally:
-        controller.stop()
+    """One controller for all tests of this file."""
+    with employing(tmp_path_factory.mktemp("features")) as controller:
+        yield controller
 
 
 def number(session):
@@ -117,7 +97,7 @@ def test_the_features_announced_are_those_shown_here(served, door):
 
 def test_who_publishes_is_named_where_it_wants_to_be(door, served, serializer):
     async def scenario(client):
-        worker, owner, inbox = await served.enter(client, "alpha"), await client.owner(), Inbox()
+        worker, owner, inbox = await enter(served, client, "alpha"), await client.owner(), Inbox()
         await owner.subscribe(inbox, "farseed.worker.named", DETAILS)
         worker.publish("farseed.worker.named", 1)
         details, _ = await inbox.next()
@@ -133,7 +113,7 @@ def test_who_publishes_is_named_where_it_wants_to_be(door, served, serializer):
 
 def test_who_calls_is_named_where_it_wants_to_be(door, served, serializer):
     async def scenario(client):
-        worker, owner = await served.enter(client, "alpha"), await client.owner()
+        worker, owner = await enter(served, client, "alpha"), await client.owner()
 
         def whoami(details):
             return [details.caller, details.caller_authid, details.caller_authrole]
@@ -147,11 +127,11 @@ def test_who_calls_is_named_where_it_wants_to_be(door, served, serializer):
 
 def test_lists_of_people_and_roles_choose_who_gets_an_event(door, served, serializer):
     async def scenario(client):
-        worker = await served.enter(client, "alpha")
+        worker = await enter(served, client, "alpha")
         inboxes = {"owner": Inbox(), "beta": Inbox()}
         topic = f"farseed.worker.lists.{serializer}"
         await (await client.owner()).subscribe(inboxes["owner"], topic, DETAILS)
-        await (await served.enter(client, "beta")).subscribe(inboxes["beta"], topic, DETAILS)
+        await (await enter(served, client, "beta")).subscribe(inboxes["beta"], topic, DETAILS)
         lists = [
             ({"eligible_authid": ["beta"]}, {"beta"}), ({"exclude_authid": ["beta"]}, {"owner"}),
             ({"eligible_authrole": ["owner", "viewer"]}, {"owner"}), ({"exclude_authrole": ["owner"]}, {"beta"}),
@@ -170,7 +150,7 @@ def test_lists_of_people_and_roles_choose_who_gets_an_event(door, served, serial
 
 def test_a_pattern_of_procedures_is_told_which_is_called_and_the_best_is_taken(door, served, serializer):
     async def scenario(client):
-        worker, owner = await served.enter(client, "alpha"), await client.owner()
+        worker, owner = await enter(served, client, "alpha"), await client.owner()
         for match, procedure in ("prefix", "farseed.worker.p"), ("wildcard", "farseed.worker..size"), (
                 "exact", "farseed.worker.photos.exact"):
             def answer(details, match=match):
@@ -194,7 +174,7 @@ def test_a_pattern_of_procedures_is_told_which_is_called_and_the_best_is_taken(d
 @pytest.mark.parametrize("mode", ["skip", "kill", "killnowait"])
 def test_a_call_is_cancelled_as_its_caller_wants(door, served, serializer, mode):
     async def scenario(client):
-        worker, owner, noted = await served.enter(client, "alpha"), await client.owner(), asyncio.Queue()
+        worker, owner, noted = await enter(served, client, "alpha"), await client.owner(), asyncio.Queue()
         finish = asyncio.Event()
 
         async def wait():
@@ -236,7 +216,7 @@ async def told(session, kind, events):
 
 def test_subscriptions_are_told_from_their_making_to_their_end(door, served, serializer):
     async def scenario(client):
-        owner, worker = await client.owner(), await served.enter(client, "alpha")
+        owner, worker = await client.owner(), await enter(served, client, "alpha")
         news = await told(owner, "subscription", ["on_create", "on_subscribe", "on_unsubscribe", "on_delete"])
         topic = f"farseed.worker.told.{serializer}"
         subscription = await worker.subscribe(Inbox(), topic, SubscribeOptions(match="prefix"))
@@ -253,7 +233,7 @@ def test_subscriptions_are_told_from_their_making_to_their_end(door, served, ser
 
 def test_registrations_are_told_from_their_making_to_their_end(door, served, serializer):
     async def scenario(client):
-        owner, worker = await client.owner(), await served.enter(client, "alpha")
+        owner, worker = await client.owner(), await enter(served, client, "alpha")
         news = await told(owner, "registration", ["on_create", "on_register", "on_unregister", "on_delete"])
         registration = await worker.register(lambda: 0, "farseed.worker.told", RegisterOptions(invoke="roundrobin"))
         event, session, details = await news.get()
@@ -272,8 +252,8 @@ def test_registrations_are_told_from_their_making_to_their_end(door, served, ser
 
 def test_a_subscription_is_taken_away_with_a_reason_and_nothing_comes_after(door, served, serializer):
     async def scenario(client):
-        owner, worker, publisher = (await client.owner(), await served.enter(client, "alpha"),
-                                    await served.enter(client, "beta"))
+        owner, worker, publisher = (await client.owner(), await enter(served, client, "alpha"),
+                                    await enter(served, client, "beta"))
         taken, inbox, other, topic = revocations(worker), Inbox(), Inbox(), f"farseed.worker.taken.{serializer}"
         subscription = await worker.subscribe(inbox, topic, DETAILS)
         await worker.subscribe(other, f"{topic}.other", DETAILS)
@@ -297,7 +277,7 @@ def test_a_subscription_is_taken_away_with_a_reason_and_nothing_comes_after(door
 
 def test_a_registration_is_taken_away_with_a_reason_and_nobody_is_called_after(door, served, serializer):
     async def scenario(client):
-        owner, worker = await client.owner(), await served.enter(client, "alpha")
+        owner, worker = await client.owner(), await enter(served, client, "alpha")
         taken = revocations(worker)
         registration = await worker.register(lambda: 1, "farseed.worker.taken")
         assert await owner.call("farseed.worker.taken") == 1
@@ -314,14 +294,14 @@ def test_a_registration_is_taken_away_with_a_reason_and_nobody_is_called_after(d
 
 def test_sessions_are_ended_by_name_and_by_role(door, served, serializer):
     async def scenario(client):
-        owner, alpha, beta = await client.owner(), await served.enter(client, "alpha"), await served.enter(client, "beta")
+        owner, alpha, beta = await client.owner(), await enter(served, client, "alpha"), await enter(served, client, "beta")
         assert await owner.call("wamp.session.list", ["worker.alpha"]) == [number(alpha)]
         assert await owner.call("wamp.session.count", ["worker.alpha", "worker.beta"]) == 2
         assert await owner.call("wamp.session.kill_by_authid", "alpha", reason="farseed.close.test") == [number(alpha)]
         assert (await alpha.left).reason == "farseed.close.test"
         assert await owner.call("wamp.session.kill_by_authrole", "worker.beta") == 1
         assert (await beta.left).reason == "wamp.close.killed"
-        third = await served.enter(client, "alpha")
+        third = await enter(served, client, "alpha")
         assert await owner.call("wamp.session.kill_all", message="The evening is over.") >= 1
         ended = await third.left
         assert (ended.reason, ended.message) == ("wamp.close.killed", "The evening is over.")
@@ -334,7 +314,7 @@ def test_a_call_that_fails_in_its_callee_says_why(door, served, serializer):
     """The error of a callee, its arguments and its time-out come through, in whatever the callee speaks."""
 
     async def scenario(client):
-        worker, owner = await served.enter(client, "alpha"), await client.owner()
+        worker, owner = await enter(served, client, "alpha"), await client.owner()
 
         def fail(*args, **kwargs):
             raise ApplicationError("farseed.worker.error", *args, **kwargs)

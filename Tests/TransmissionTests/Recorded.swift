@@ -56,7 +56,7 @@ enum Recorded {
         "queue-stalled-enabled":true,"queue-stalled-minutes":30,"rename-partial-files":false,"rpc-version":17,
         "rpc-version-minimum":14,"rpc-version-semver":"5.3.0","script-torrent-added-enabled":false,
         "script-torrent-added-filename":"","script-torrent-done-enabled":false,
-        "script-torrent-done-filename":"/root/secret","script-torrent-done-seeding-enabled":false,
+        "script-torrent-done-filename":"/srv/secret","script-torrent-done-seeding-enabled":false,
         "script-torrent-done-seeding-filename":"","seed-queue-enabled":false,"seed-queue-size":10,"seedRatioLimit":2,
         "seedRatioLimited":false,"session-id":"3A15xSlwuVQKVWzVo7jriK5TINfSNPtdwcu35v36thzWWr25",
         "speed-limit-down":500,"speed-limit-down-enabled":true,"speed-limit-up":100,"speed-limit-up-enabled":false,
@@ -90,7 +90,7 @@ enum Recorded {
     static let session300 = #"""
         {"arguments":{"alt-speed-down":50,"alt-speed-enabled":false,"blocklist-url":"http://user:pw@example/list",
         "download-dir":"/srv/dl","encryption":"preferred","peer-port":51413,"rpc-version":16,"rpc-version-minimum":1,
-        "script-torrent-done-filename":"/root/secret","session-id":"EZ2VtHZ","speed-limit-down":500,
+        "script-torrent-done-filename":"/srv/secret","session-id":"EZ2VtHZ","speed-limit-down":500,
         "speed-limit-down-enabled":true,"version":"3.00 (bb6b5a062e)"},"result":"success"}
         """#
 

@@ -19,6 +19,9 @@ struct Backend: Sendable {
     let configuration: Configuration
 
     /// Connects, runs `body` and disconnects. Without a daemon a session is opened as soon as `body` needs one.
+    ///
+    /// Not optimized: the compiler of Swift 6.3.1 crashes where it makes one coroutine of this and what commands pass.
+    @_optimize(none)
     static func with<Success: Sendable>(
         _ options: BoxOptions,
         needsBox: Bool = true,

@@ -67,7 +67,8 @@ private func torrent(_ digit: String, _ fields: [Field: Value] = [:]) -> Torrent
 
     @Test(arguments: hostileNames)
     func `a name forges no line of a format`(name: String) throws {
-        let line = try LineTemplate(#"{hash}\t{name}"#).line(torrent("a", [.name: .string(name)]))
+        let one = TorrentList.value(torrent("a", [.name: .string(name)]))
+        let line = try LineTemplate(#"{hash}\t{name}"#, of: TorrentRecord.self).line(one)
         #expect(line.split(separator: "\t", omittingEmptySubsequences: false).count == 2)
         #expect(!line.contains("\n"))
     }
@@ -141,18 +142,6 @@ private func torrent(_ digit: String, _ fields: [Field: Value] = [:]) -> Torrent
         }
         #expect(TorrentList.hashDigits(hashes) == 11)
         #expect(TorrentList.hashDigits([hashes[2]]) == 8)
-    }
-
-    @Test(arguments: [
-        ("{nam}", "Did you mean `{name}`?"), ("{name", "is not closed"), ("name}", "has no `{`"), (#"\x"#, "After"),
-    ])
-    func `a bad format is explained`(text: String, words: String) {
-        #expect { try LineTemplate(text) } throws: { "\($0)".contains(words) }
-    }
-
-    @Test func `a format gives raw numbers, and people's on demand`() throws {
-        let one = torrent("a", [.name: "x", .size: 1500, .labels: ["a", "b"], .progress: 0.5])
-        #expect(try LineTemplate("{size} {size:h} {labels} {progress} {{{eta}}}").line(one) == "1500 1.5 kB a,b 0.5 {}")
     }
 
     @Test func `a link's state is told hop by hop, and in one line`() {

@@ -99,7 +99,7 @@ def test_the_lines_of_the_crontab_run_as_cron_runs_them(served, lab, tmp_path):
 def test_add_and_wait(script, lab, fresh):
     file, hash = fresh("waited-for")
     done = script("add-and-wait", str(file), "50")
-    assert done.returncode == 0 and done.stdout.startswith(f"{hash[:8]} waited-for-"), done
+    assert done.returncode == 0 and done.stdout.startswith(f"{hash} waited-for-"), done
     assert lab.box.torrents("percentDone")[hash]["percentDone"] == 1
     again = script("add-and-wait", str(file), "50")
     assert (again.returncode, again.stdout) == (0, done.stdout), again

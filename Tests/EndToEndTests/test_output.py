@@ -110,6 +110,43 @@ def test_each_command_prints_what_the_schema_says(served, lab, spare, blocklist,
     assert {name for name, *_ in COMMANDS} | {"watch"} == SCHEMA["properties"].keys(), "each has a schema and a test"
 
 
+#: Commands whose output is records, where these are, and a format with fields of theirs.
+FORMATS = [
+    ("list", "torrents", "{hash} {size} {ratio} {status}"), ("show TORRENT", None, "{hash}"),
+    ("files TORRENT", "files", "{size} {wanted}"), ("trackers TORRENT", "trackers", "{tier} {announce}"),
+    ("status", "boxes", "{name} {link.state}"), ("jobs", "jobs", "{id} {verb} {state}"), ("boxes", "boxes", "{name} {user}"),
+    ("jobs show 1", None, "{id} {hashes}"), ("user list", "users", "{name} {role} {sessions}"),
+    ("user audit", "entries", "{at} {action} {outcome}"), ("session", None, "{version} {download_dir}"),
+    ("stats", None, "{torrent_count} {cumulative_stats.files_added}"), ("free DIRECTORY", None, "{path}"),
+]
+
+
+def test_a_format_tells_what_json_tells(served, lab, spare):
+    file, hash = spare
+
+    def text(value):
+        if isinstance(value, (bool, list)):
+            return ",".join(map(text, value)) if isinstance(value, list) else str(value).lower()
+        return str(value)
+
+    def field(record, path):
+        for name in path.split("."):
+            record = record[name]
+        return text(record)
+
+    added = served.run("add", str(file), "--paused", "--format", r"{hash}\t{state}\t{job}\t{duplicate}")
+    assert added.stdout == f"{hash}\tdone\t1\tfalse\n", added
+    for line, key, format in FORMATS:
+        words = line.replace("TORRENT", hash).replace("DIRECTORY", str(lab.box_downloads)).split()
+        told = json.loads(served.run(*words, "--json").stdout)
+        records = told[key] if key else [told]
+        expected = [re.sub(r"\{([\w.]+)\}", lambda match: field(record, match[1]), format) for record in records]
+        done = served.run(*words, "--format", format)
+        assert (done.returncode, done.stdout.splitlines()) == (0, expected), (line, done)
+    hops = served.run("doctor", "--format", "{hop} {state}", timeout=90)
+    assert hops.returncode == 0 and hops.stdout.splitlines()[0] == "configuration up", hops
+
+
 def test_the_status_tells_of_the_disks(served, lab):
     def box():
         return json.loads(served.run("status", "--json").stdout)["boxes"][0]

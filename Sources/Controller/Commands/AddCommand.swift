@@ -69,15 +69,19 @@ struct AddCommand: AsyncParsableCommand {
             for added in changes {
                 let outcome = try await backend.change(added, change.patience(since: began))
                 guard case .done(let result, _) = outcome else {
-                    try await change.finish(outcome, [], lines: [], since: began, backend)
+                    try await change.finish(outcome, [], since: began, backend)
                     continue
                 }
-                let hash = result["hash"]?.string.flatMap(InfoHash.init)
-                let name = visible(result["name"]?.string ?? "", atMost: 300)
                 let isDuplicate = result["duplicate"]?.bool == true
-                let line = "\(isDuplicate ? "present" : "added") \(hash?.hex.prefix(8) ?? "") \(name)"
-                try await change.finish(outcome, hash.map { [$0] } ?? [], lines: [line], since: began, backend)
+                let one = ChangeOptions.Changed(
+                    hash: result["hash"]?.string.flatMap(InfoHash.init),
+                    name: result["name"]?.string ?? "",
+                    told: isDuplicate ? "present" : "added",
+                    isDuplicate: isDuplicate
+                )
+                try await change.finish(outcome, [one], since: began, backend)
                 if isDuplicate {
+                    let name = visible(one.name, atMost: 300)
                     duplicate = Problem(.duplicate, "\(name) is there already and was left as it is.")
                 }
             }

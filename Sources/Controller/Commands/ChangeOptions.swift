@@ -5,7 +5,7 @@ import Notation
 import Seedbox
 
 struct ChangeOptions: ParsableArguments {
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var output: FormatOptions<ChangeRecord>
 
     @OptionGroup var waiting: WaitingOptions
 
@@ -75,29 +75,50 @@ struct ChangeOptions: ParsableArguments {
         _ backend: Backend
     ) async throws {
         let outcome = try await backend.change(change, patience(since: began))
-        let lines = torrents.map(backend.named).map {
-            "\(told) \($0.hash.hex.prefix(8)) \(visible($0.name, atMost: 300))"
-        }
-        try await finish(outcome, torrents.map(\.hash), lines: lines, since: began, backend)
+        let changed = torrents.map(backend.named).map { Changed(hash: $0.hash, name: $0.name, told: told) }
+        try await finish(outcome, changed, since: began, backend)
     }
 
     /// Waits for `--wait` and prints.
     func finish(
         _ outcome: ChangeOutcome,
-        _ hashes: [InfoHash],
-        lines: [String],
+        _ changed: [Changed],
         since began: ContinuousClock.Instant,
         _ backend: Backend
     ) async throws {
+        let hashes = changed.compactMap(\.hash)
         try await waiting.follow(outcome, hashes, since: began, backend)
         // `add` tells of each source: in YAML these are documents of their own.
         if output.notation == .yaml { OutputFile.standard.print("---") }
-        if try output.print(Self.value(outcome, hashes)) { return }
+        let isTold = try output.print(
+            Self.value(outcome, hashes),
+            records: changed.isEmpty ? [outcome.record] : changed.map { $0.record(outcome) }
+        )
+        guard output.notation == nil else { return }
         switch outcome {
-        case .done: OutputFile.standard.print(lines)
+        case .done: if !isTold { OutputFile.standard.print(changed.map(\.line)) }
+        case .pending(_, let told) where isTold: OutputFile.error.print("farseed: \(told)")
         case .pending(_, let told): OutputFile.standard.print(told)
         }
         if let doubt = Self.doubt(outcome) { OutputFile.error.print("farseed: \(doubt)") }
+    }
+
+    /// One torrent of a change, for who is told of it.
+    struct Changed: Sendable {
+        var hash: InfoHash?
+        var name: String
+        /// What became of it, in a word.
+        var told: String
+        var isDuplicate = false
+
+        var line: String { "\(told) \(hash?.hex.prefix(8) ?? "") \(visible(name, atMost: 300))" }
+
+        func record(_ outcome: ChangeOutcome) -> Value {
+            let own: [String: Value] = [
+                "hash": hash.map { .string($0.hex) } ?? .null, "name": .string(name), "duplicate": .bool(isDuplicate),
+            ]
+            return .map((outcome.record.map ?? [:]).merging(own) { $1 })
+        }
     }
 
     /// What a person has to know of a change that Transmission took without a sign that it did something.
@@ -107,18 +128,24 @@ struct ChangeOptions: ParsableArguments {
     }
 
     static func value(_ outcome: ChangeOutcome, _ hashes: [InfoHash]) -> Value {
-        var map: [String: Value] = ["hashes": .array(hashes.map { .string($0.hex) })]
-        switch outcome {
-        case .done(let result, let job):
-            map["state"] = "done"
-            map["result"] = result
-            map["job"] = job
-        case .pending(let job, _):
-            map["state"] = "pending"
-            map["job"] = job
-        }
+        var map: [String: Value] = [
+            "hashes": .array(hashes.map { .string($0.hex) }), "state": outcome.state, "job": outcome.job,
+        ]
+        if case .done(let result, _) = outcome { map["result"] = result }
         return .map(map)
     }
+}
+
+extension ChangeOutcome {
+    fileprivate var state: Value {
+        switch self {
+        case .done: "done"
+        case .pending: "pending"
+        }
+    }
+
+    /// Of a change without torrents that are known.
+    fileprivate var record: Value { ["state": state, "duplicate": false, "job": job["id"] ?? .null] }
 }
 
 /// The torrents that a command acts on; none is a mistake, not all.

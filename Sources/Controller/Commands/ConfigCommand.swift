@@ -24,7 +24,7 @@ struct ConfigCommand: AsyncParsableCommand {
         )
 
         @OptionGroup var options: BoxOptions
-        @OptionGroup var output: OutputOptions
+        @OptionGroup var output: FormatOptions<FaultRecord>
 
         func run() async throws {
             do {
@@ -35,12 +35,13 @@ struct ConfigCommand: AsyncParsableCommand {
                         "No farseed.toml was found. Write one with `farseed init`, or name it with --config."
                     )
                 }
-                if try !output.print(["path": .string(path), "faults": []]) {
+                if try !output.print(["path": .string(path), "faults": []], records: []) {
                     let count = configuration.boxes.count
                     OutputFile.standard.print("\(path) is in order: \(count) seedbox\(count == 1 ? "" : "es").")
                 }
             } catch let faults as ConfigurationFaults {
-                if try !output.print(["faults": .array(faults.faults.map(\.value))]) {
+                let values = faults.faults.map(\.value)
+                if try !output.print(["faults": .array(values)], records: values) {
                     OutputFile.error.print(faults.faults.map(\.description))
                 }
                 throw ExitCode(faults.problem.code.exitCode)

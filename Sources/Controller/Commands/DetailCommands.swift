@@ -49,13 +49,18 @@ struct ShowCommand: AsyncParsableCommand {
     )
 
     @OptionGroup var options: BoxOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var output: FormatOptions<TorrentRecord>
     @OptionGroup var one: OneTorrent
 
     func run() async throws {
         let details = try await one.details(["files", "trackers"], options)
-        if let notation = output.notation { return OutputFile.standard.print(try notation.text(details)) }
+        if try output.print(details, records: [Self.record(details)]) { return }
         OutputFile.standard.print(DetailText.overview(details, on: .of(STDOUT_FILENO)))
+    }
+
+    /// As `list` has it.
+    private static func record(_ details: Value) -> Value {
+        .map((details["fields"]?.map ?? [:]).merging(["hash": details["hash"] ?? .null]) { $1 })
     }
 }
 
@@ -63,13 +68,14 @@ struct FilesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "files", abstract: "List a torrent's files.")
 
     @OptionGroup var options: BoxOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var output: FormatOptions<FileRecord>
     @OptionGroup var one: OneTorrent
 
     func run() async throws {
         let details = try await one.details(["files"], options)
-        if let notation = output.notation { return OutputFile.standard.print(try notation.text(details)) }
-        OutputFile.standard.print(DetailText.files(details["files"]?.array ?? [], on: .of(STDOUT_FILENO)))
+        let files = details["files"]?.array ?? []
+        if try output.print(details, records: FileRecord.numbered(files)) { return }
+        OutputFile.standard.print(DetailText.files(files, on: .of(STDOUT_FILENO)))
     }
 }
 
@@ -77,13 +83,14 @@ struct PeersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "peers", abstract: "List a torrent's peers.")
 
     @OptionGroup var options: BoxOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var output: FormatOptions<PeerRecord>
     @OptionGroup var one: OneTorrent
 
     func run() async throws {
         let details = try await one.details(["peers"], options)
-        if let notation = output.notation { return OutputFile.standard.print(try notation.text(details)) }
-        OutputFile.standard.print(DetailText.peers(details["peers"]?.array ?? [], on: .of(STDOUT_FILENO)))
+        let peers = details["peers"]?.array ?? []
+        if try output.print(details, records: peers) { return }
+        OutputFile.standard.print(DetailText.peers(peers, on: .of(STDOUT_FILENO)))
     }
 }
 
@@ -91,12 +98,13 @@ struct TrackersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "trackers", abstract: "List a torrent's trackers.")
 
     @OptionGroup var options: BoxOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var output: FormatOptions<TrackerRecord>
     @OptionGroup var one: OneTorrent
 
     func run() async throws {
         let details = try await one.details(["trackers"], options)
-        if let notation = output.notation { return OutputFile.standard.print(try notation.text(details)) }
-        OutputFile.standard.print(DetailText.trackers(details["trackers"]?.array ?? [], on: .of(STDOUT_FILENO)))
+        let trackers = details["trackers"]?.array ?? []
+        if try output.print(details, records: trackers) { return }
+        OutputFile.standard.print(DetailText.trackers(trackers, on: .of(STDOUT_FILENO)))
     }
 }

@@ -21,7 +21,7 @@ struct JobsCommand: AsyncParsableCommand {
         )
 
         @OptionGroup var options: BoxOptions
-        @OptionGroup var output: OutputOptions
+        @OptionGroup var output: FormatOptions<JobRecord>
 
         @Flag(name: .long, help: "Only those that have not ended.")
         var open = false
@@ -48,9 +48,7 @@ struct JobsCommand: AsyncParsableCommand {
                 if open { arguments["open"] = true }
                 let reply = try await keeper.ask("jobs", .map(arguments))
                 let jobs = reply["jobs"]?.array ?? []
-                if let notation = output.notation {
-                    OutputFile.standard.print(try notation.text(["jobs": .array(jobs)]))
-                } else {
+                if try !output.print(["jobs": .array(jobs)], records: jobs) {
                     let now = Int64(Date.now.timeIntervalSince1970 * 1000)
                     OutputFile.standard.print(JobText.lines(jobs, now: now, on: .of(STDOUT_FILENO)))
                 }
@@ -60,10 +58,8 @@ struct JobsCommand: AsyncParsableCommand {
         private func follow(_ keeper: JobKeeper, _ arguments: Value) async throws {
             let terminal = Terminal.of(STDOUT_FILENO)
             try await keeper.watch(arguments) { job in
-                let line = try output.notation?.text(job) ?? JobText.line(job, on: terminal)
-                // YAML's lines are documents of their own.
-                let text = output.notation == .yaml ? "---\n" + line : line
-                return await OutputFile.standard.write(ByteBuffer(string: text + "\n"))
+                let line = try output.text(record: job) ?? JobText.line(job, on: terminal)
+                return await OutputFile.standard.write(ByteBuffer(string: line + "\n"))
             }
         }
     }
@@ -72,7 +68,7 @@ struct JobsCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(commandName: "show", abstract: "Show all of one job.")
 
         @OptionGroup var options: BoxOptions
-        @OptionGroup var output: OutputOptions
+        @OptionGroup var output: FormatOptions<JobRecord>
 
         @Argument(help: "The job's number.")
         var id: Int
@@ -80,7 +76,9 @@ struct JobsCommand: AsyncParsableCommand {
         func run() async throws {
             try await JobKeeper.with(options) { keeper in
                 let job = try await keeper.ask("job", ["id": .int(Int64(id))])
-                OutputFile.standard.print(try (output.notation ?? .yaml).text(job))
+                if try !output.print(record: job) {
+                    OutputFile.standard.print(try OutputOptions.Notation.yaml.text(job))
+                }
             }
         }
     }
@@ -115,7 +113,7 @@ struct UndoCommand: AsyncParsableCommand {
     )
 
     @OptionGroup var options: BoxOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var output: FormatOptions<JobRecord>
     @OptionGroup var waiting: WaitingOptions
 
     @Argument(help: "The job's number.")
@@ -132,9 +130,9 @@ struct UndoCommand: AsyncParsableCommand {
         }
         switch outcome {
         case .pending(let job, let told):
-            if try !output.print(job) { OutputFile.standard.print(told) }
+            if try !output.print(record: job) { OutputFile.standard.print(told) }
         case .done(_, let job):
-            if try output.print(job) { return }
+            if try output.print(record: job) { return }
             OutputFile.standard.print(
                 "job \(job["undoes"]?.int.map(String.init) ?? "?") was taken back by job \(Backend.number(job))"
             )

@@ -15,10 +15,7 @@ struct ListCommand: AsyncParsableCommand {
     )
 
     @OptionGroup var options: BoxOptions
-    @OptionGroup var output: OutputOptions
-
-    @Option(name: .long, help: "A line per torrent with fields in braces, such as '{hash} {name} {size:h}'.")
-    var format: String?
+    @OptionGroup var output: FormatOptions<TorrentRecord>
 
     @Option(name: .long, help: "Seconds to wait for first data while the link is built; 0 fails at once. Otherwise 60.")
     var patience: Int?
@@ -30,10 +27,6 @@ struct ListCommand: AsyncParsableCommand {
         if let patience, !(0...86_400).contains(patience) {
             throw ValidationError("--patience takes seconds from 0 to 86400.")
         }
-        if let format {
-            if output.notation != nil { throw ValidationError("--format does not go with --json or --yaml.") }
-            do { _ = try LineTemplate(format) } catch { throw ValidationError(error.description) }
-        }
     }
 
     func run() async throws {
@@ -41,12 +34,7 @@ struct ListCommand: AsyncParsableCommand {
         let listing = try await Backend.with(options) { try await $0.torrents(patience: patience.map { .seconds($0) }) }
         var torrents = listing.sorted
         if !selections.isEmpty { torrents = try TorrentSelection.torrents(selections, in: torrents) }
-        if let notation = output.notation {
-            OutputFile.standard.print(try notation.text(TorrentList.value(listing, torrents)))
-        } else if let format {
-            let template = try LineTemplate(format)
-            OutputFile.standard.print(torrents.map(template.line))
-        } else {
+        if try !output.print(TorrentList.value(listing, torrents), records: torrents.map(TorrentList.value)) {
             OutputFile.standard.print(TorrentList.lines(torrents, on: .of(STDOUT_FILENO)))
         }
         if let note = listing.staleness(now: .now) { OutputFile.error.print("farseed: " + note) }

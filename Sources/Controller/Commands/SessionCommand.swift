@@ -16,7 +16,7 @@ struct SessionCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(commandName: "show", abstract: "Show the settings.")
 
         @OptionGroup var options: BoxOptions
-        @OptionGroup var output: OutputOptions
+        @OptionGroup var output: FormatOptions<FigureRecord>
 
         func run() async throws { try await print("session.get", [:], options, output) }
     }
@@ -61,7 +61,7 @@ struct SessionCommand: AsyncParsableCommand {
         )
 
         @OptionGroup var options: BoxOptions
-        @OptionGroup var output: OutputOptions
+        @OptionGroup var output: FormatOptions<FigureRecord>
 
         func run() async throws { try await print("session.port_test", [:], options, output) }
     }
@@ -93,10 +93,10 @@ private func print(
     _ verb: String,
     _ arguments: [String: Value],
     _ options: BoxOptions,
-    _ output: OutputOptions
+    _ output: FormatOptions<FigureRecord>
 ) async throws {
     let reply = try await Backend.with(options) { try await $0.ask(verb, arguments) }
-    if let notation = output.notation { return OutputFile.standard.print(try notation.text(reply)) }
+    if try output.print(record: reply) { return }
     OutputFile.standard.print(DetailText.figures(reply, on: .of(STDOUT_FILENO)))
 }
 
@@ -104,7 +104,7 @@ struct StatsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "stats", abstract: "Show how much was transferred.")
 
     @OptionGroup var options: BoxOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var output: FormatOptions<FigureRecord>
 
     func run() async throws { try await print("session.stats", [:], options, output) }
 }
@@ -113,7 +113,7 @@ struct FreeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "free", abstract: "Show the space left for downloads.")
 
     @OptionGroup var options: BoxOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var output: FormatOptions<FigureRecord>
 
     @Argument(help: "A directory of the seedbox; without it the session's download directory.")
     var path: String?
@@ -129,7 +129,7 @@ struct FreeCommand: AsyncParsableCommand {
             guard let directory else { throw Problem(.notFound, "The session names no download directory: give one.") }
             return try await backend.ask("session.free_space", ["path": .string(directory)])
         }
-        if let notation = output.notation { return OutputFile.standard.print(try notation.text(reply)) }
+        if try output.print(record: reply) { return }
         let directory = visible(reply["path"]?.string ?? "", atMost: 500)
         OutputFile.standard.print("\(Amounts.bytes(reply["free"]?.int ?? 0)) free in \(directory)")
     }

@@ -12,13 +12,15 @@ struct StatusCommand: AsyncParsableCommand {
     )
 
     @OptionGroup var options: BoxOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var output: FormatOptions<LinkRecord>
 
     @Flag(name: .long, help: "One line, for status bars.")
     var oneline = false
 
     func validate() throws {
-        if oneline, output.notation != nil { throw ValidationError("--oneline does not go with --json or --yaml.") }
+        if oneline, output.isForProgram {
+            throw ValidationError("--oneline does not go with --json, --yaml or --format.")
+        }
     }
 
     func run() async throws {
@@ -29,11 +31,9 @@ struct StatusCommand: AsyncParsableCommand {
             if let box = options.box { report.boxes.removeAll { $0.name != box } }
         }
         let now = Int64(Date.now.timeIntervalSince1970 * 1000)
-        if let notation = output.notation {
-            OutputFile.standard.print(try notation.text(report.value))
-        } else if oneline {
+        if oneline {
             OutputFile.standard.print(StatusText.oneline(report, now: now))
-        } else {
+        } else if try !output.print(report.value, records: report.boxes.map(\.value)) {
             OutputFile.standard.print(StatusText.lines(report, now: now, on: .of(STDOUT_FILENO)))
         }
         let code = Self.exitCode(report, box: options.box)

@@ -34,7 +34,7 @@ extension [Torrent] {
 extension ChangeOptions {
     /// A selection by label, status or `all` found nothing: nothing is done, and that is no failure.
     func finishEmpty() async throws {
-        if try output.print(["hashes": [], "state": "done"]) { return }
+        if try output.print(["hashes": [], "state": "done"], records: []) { return }
         OutputFile.error.print("farseed: no torrent is selected; nothing was done.")
     }
 }

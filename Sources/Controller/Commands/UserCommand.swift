@@ -168,17 +168,15 @@ struct UserCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(commandName: "list", abstract: "List the users.")
 
         @OptionGroup var options: BoxOptions
-        @OptionGroup var output: OutputOptions
+        @OptionGroup var output: FormatOptions<UserRecord>
 
         func run() async throws {
             try await UserDesk.with(options) { desk in
                 let accounts = try await desk.ledger.accounts.list()
                 let sessions = try await desk.ledger.sessions.list(now: desk.now)
                 let counts = Dictionary(sessions.map { ($0.account.name, 1) }, uniquingKeysWith: +)
-                if let notation = output.notation {
-                    let users = accounts.map { UserText.value($0, sessions: counts[$0.name] ?? 0) }
-                    OutputFile.standard.print(try notation.text(["users": .array(users)]))
-                } else {
+                let users = accounts.map { UserText.value($0, sessions: counts[$0.name] ?? 0) }
+                if try !output.print(["users": .array(users)], records: users) {
                     OutputFile.standard.print(UserText.lines(accounts, sessions: counts, on: .of(STDOUT_FILENO)))
                 }
             }
@@ -192,7 +190,7 @@ struct UserCommand: AsyncParsableCommand {
         )
 
         @OptionGroup var options: BoxOptions
-        @OptionGroup var output: OutputOptions
+        @OptionGroup var output: FormatOptions<AuditRecord>
 
         @Option(name: .customShort("n"), help: "How many entries at most.")
         var count = 50
@@ -207,9 +205,8 @@ struct UserCommand: AsyncParsableCommand {
         func run() async throws {
             try await UserDesk.with(options) { desk in
                 let entries = try await desk.ledger.audit.entries(who: who, limit: count)
-                if let notation = output.notation {
-                    OutputFile.standard.print(try notation.text(["entries": .array(entries.map(UserText.value))]))
-                } else {
+                let values = entries.map { UserText.value($0) }
+                if try !output.print(["entries": .array(values)], records: values) {
                     OutputFile.standard.print(UserText.lines(entries, on: .of(STDOUT_FILENO)))
                 }
             }

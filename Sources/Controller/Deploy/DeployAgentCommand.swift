@@ -46,7 +46,7 @@ struct DeployAgentCommand: AsyncParsableCommand {
         let boxKey = try DeployTarget.boxKey(box, administrator: adminKey)
         let account = try FarCommand.Account(box.user, login: login)
         let file = rollback ? nil : try AgentFile.find(agent)
-        let progress = ProgressLine(output)
+        let progress = ProgressLine(hidden: output.notation != nil)
         let signals = EndingSignals.stream()
         let (isDry, logger, empty) = (dryRun, options.logger, DeployReport(box: box.name))
         // Of its own, so that a signal can cancel it; it is waited for below.

@@ -1,6 +1,7 @@
 /// `farseed doctor`: walks the way to the seedbox hop by hop, with the time each took, and says what to do.
 import ArgumentParser
 import Foundation
+import Notation
 import Seedbox
 
 struct DoctorCommand: AsyncParsableCommand {
@@ -15,12 +16,12 @@ struct DoctorCommand: AsyncParsableCommand {
 
     @OptionGroup var options: BoxOptions
 
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var output: FormatOptions<HopRecord>
 
     func run() async throws {
-        let terminal = output.notation != nil ? Terminal.none : Terminal.of(STDOUT_FILENO)
+        let terminal = output.isForProgram ? Terminal.none : Terminal.of(STDOUT_FILENO)
         var report = DoctorReport()
-        let progress = ProgressLine(output)
+        let progress = ProgressLine(hidden: output.isForProgram)
         let began = ContinuousClock.now
         do {
             let configuration = try options.load()
@@ -47,7 +48,7 @@ struct DoctorCommand: AsyncParsableCommand {
             // The report has it.
         }
         progress.clear()
-        if try !output.print(report.value) {
+        if try !output.print(report.value, records: report.value["hops"]?.array ?? []) {
             OutputFile.standard.print(report.lines(on: terminal))
         }
         if let problem = report.problem {

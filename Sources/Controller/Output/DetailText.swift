@@ -13,7 +13,7 @@ enum DetailText {
         var table = TextTable(columns: [.init(title: ""), .init(title: "", flexible: true)])
         table.rows = [[.init("hash", .faint), .init(hash.hex)]]
         for field in Field.allCases where !torrent[field].isNull {
-            let text = LineTemplate.text(torrent, field, human: true)
+            let text = (TorrentRecord.readings[field.name] ?? .plain).text(torrent[field])
             if !text.isEmpty { table.rows.append([.init(field.name, .faint), .init(text)]) }
         }
         var lines = table.lines(on: terminal, titles: false)
@@ -96,7 +96,8 @@ enum DetailText {
         return table.lines(on: terminal, titles: false)
     }
 
-    private static func figure(_ value: Value, _ name: String) -> String {
+    /// One of Transmission's figures, whose name tells its unit.
+    static func figure(_ value: Value, _ name: String) -> String {
         switch value {
         case .int(let number) where name.hasSuffix("bytes") || name.hasSuffix("loaded") || name == "free":
             Amounts.bytes(number)

@@ -5,11 +5,13 @@ import Seedbox
 struct LineTemplate: Sendable, Equatable {
     private enum Part: Sendable, Equatable {
         case text(String)
-        case hash
-        case field(Field, human: Bool)
+        /// A field by its path; with a reading, for people.
+        case field([String], Reading?)
     }
 
     private var parts: [Part] = []
+    /// Whether the fields are those of the record, whatever they are.
+    private let isOpen: Bool
 
     /// Why a template cannot be used, for a person.
     struct Fault: Error, CustomStringConvertible {
@@ -17,7 +19,8 @@ struct LineTemplate: Sendable, Equatable {
     }
 
     /// Takes `{field}`, `{field:h}` for people, `{{`, `}}`, `\t`, `\n` and `\\`.
-    init(_ text: String) throws(Fault) {
+    init(_ text: String, of kind: any RecordKind.Type) throws(Fault) {
+        isOpen = kind.fields.isEmpty
         var literal = ""
         var rest = Substring(text)
         while let character = rest.popFirst() {
@@ -38,7 +41,7 @@ struct LineTemplate: Sendable, Equatable {
                 }
                 if !literal.isEmpty { parts.append(.text(literal)) }
                 literal = ""
-                parts.append(try Self.part(rest[..<end]))
+                parts.append(try Self.part(rest[..<end], kind))
                 rest = rest[rest.index(after: end)...]
             case "}":
                 throw Fault(description: "A `}` in the format has no `{`. Write `}}` for the sign itself.")
@@ -48,57 +51,38 @@ struct LineTemplate: Sendable, Equatable {
         if !literal.isEmpty { parts.append(.text(literal)) }
     }
 
-    private static func part(_ text: Substring) throws(Fault) -> Part {
-        let human = text.hasSuffix(":h")
-        let name = human ? text.dropLast(2) : text
-        if name == "hash" { return .hash }
-        if let field = Field(name: name) { return .field(field, human: human) }
-        let known = ["hash"] + Field.allCases.map(\.name)
-        let near = nearest(to: String(name), in: known).map { " Did you mean `{\($0)}`?" } ?? ""
-        throw Fault(
-            description: "There is no field `{\(visible(String(name), atMost: 40))}`.\(near) "
-                + "Known: \(known.joined(separator: ", "))."
-        )
+    private static func part(_ text: Substring, _ kind: any RecordKind.Type) throws(Fault) -> Part {
+        let isForPeople = text.hasSuffix(":h")
+        let name = String(isForPeople ? text.dropLast(2) : text)
+        let known = kind.fields.first { $0.key == name }?.value
+        let reading = kind.fields.isEmpty ? .figure(name) : known
+        guard let reading else {
+            throw Fault(description: unknown(name, among: kind.fields.map(\.key)))
+        }
+        return .field(name.split(separator: ".").map(String.init), isForPeople ? reading : nil)
     }
 
-    /// One torrent's line; values are made safe to show, so that none forges a line or a field.
-    func line(_ torrent: Torrent) -> String {
-        parts.map { part in
+    private static func unknown(_ name: String, among known: [String]) -> String {
+        let near = nearest(to: name, in: known).map { " Did you mean `{\($0)}`?" } ?? ""
+        return "There is no field `{\(visible(name, atMost: 40))}`.\(near) Known: \(known.joined(separator: ", "))."
+    }
+
+    /// One record's line; values are made safe to show, so that none forges a line or a field. Throws where the record was
+    /// to say which fields there are, and says that there is none of the name.
+    func line(_ record: Value) throws(Problem) -> String {
+        var line = ""
+        for part in parts {
             switch part {
-            case .text(let text): text
-            case .hash: torrent.hash.hex
-            case .field(let field, let human): Self.text(torrent, field, human: human)
+            case .text(let text): line += text
+            case .field(let path, let reading):
+                let value = path.reduce(record as Value?) { $0?[$1] }
+                if isOpen, value == nil {
+                    let known = (record.map ?? [:]).keys.sorted()
+                    throw Problem(.badRequest, Self.unknown(path.joined(separator: "."), among: known))
+                }
+                line += reading?.text(value ?? .null) ?? Reading.raw(value ?? .null)
             }
-        }.joined()
-    }
-
-    static func text(_ torrent: Torrent, _ field: Field, human: Bool) -> String {
-        if human, let text = forPeople(torrent, field) { return text }
-        return plain(torrent[field])
-    }
-
-    private static func plain(_ value: Value) -> String {
-        switch value {
-        case .null: ""
-        case .bool(let flag): flag ? "true" : "false"
-        case .int(let number): String(number)
-        case .double(let number): "\(number)"
-        case .string(let text): visible(text)
-        case .array(let values): values.map(plain).joined(separator: ",")
-        case .bytes, .map: MachineText.json(value)
         }
-    }
-
-    private static func forPeople(_ torrent: Torrent, _ field: Field) -> String? {
-        let value = torrent[field]
-        switch field {
-        case .size, .left, .downloaded, .uploaded, .total: return value.int.map(Amounts.bytes)
-        case .down, .up, .downLimit, .upLimit: return value.int.map(Amounts.rate)
-        case .eta: return value.int.map(Amounts.eta)
-        case .ratio, .ratioLimit: return value.double.map(Amounts.ratio)
-        case .progress, .checked, .metadata: return value.double.map(Amounts.percent)
-        case .added, .done, .active: return value.int.map { Amounts.time($0) }
-        default: return nil
-        }
+        return line
     }
 }

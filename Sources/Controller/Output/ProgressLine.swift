@@ -6,8 +6,8 @@ final class ProgressLine: Sendable {
     private let isShown: Bool
     private let last = Mutex("")
 
-    /// Beside `output`, where somebody looks.
-    init(_ output: OutputOptions) { isShown = output.notation == nil && isatty(STDERR_FILENO) == 1 }
+    /// Where somebody looks: not where `hidden` says that a program reads what the command prints.
+    init(hidden: Bool) { isShown = !hidden && isatty(STDERR_FILENO) == 1 }
 
     func copied(_ count: Int, of total: Int) {
         note(

@@ -22,18 +22,20 @@ package final class CallConnection: Sendable {
     private let side: Side
     private let state: Mutex<CallsState>
 
+    /// - Parameter loss: what calls fail with where the peer's end of the stream is gone, for who knows what that means.
     package init(
         stream: any ByteStream,
         hello: Hello,
         side: Side,
         handler: (any CallHandler)? = nil,
-        admission: Admission? = nil
+        admission: Admission? = nil,
+        loss: Problem? = nil
     ) {
         self.stream = stream
         self.handler = handler
         self.admission = admission
         self.side = side
-        var state = CallsState(machine: WireConnection(side: side, hello: hello))
+        var state = CallsState(machine: WireConnection(side: side, hello: hello), loss: loss)
         state.queue.appendPreamble(hello)
         self.state = Mutex(state)
     }
@@ -88,10 +90,11 @@ package final class CallConnection: Sendable {
 
     /// Ends the connection and everything on it; returns once the stream is closed, after at most two seconds.
     ///
-    /// The calls of both sides fail with `problem` where there is one; without, the stream just ends.
-    package func close(_ problem: Problem? = nil) async {
+    /// The calls of both sides fail with `problem` where there is one; without, or without a `goodbye` that tells the peer,
+    /// the stream just ends.
+    package func close(_ problem: Problem? = nil, goodbye: Bool = true) async {
         let isRunning = locked { state in
-            state.finish(.closed(problem), goodbye: problem?.failure)
+            state.finish(.closed(problem), goodbye: goodbye ? problem?.failure : nil)
             return state.isRunning
         }
         guard isRunning else { return await stream.close() }

@@ -53,6 +53,15 @@ struct CallsState {
             }
         }
 
+        /// Whether the peer is gone that did not say so.
+        var isLoss: Bool {
+            switch self {
+            case .finished: true
+            case .failed(let error): (error as? CallsError)?.code == .lost
+            case .closed, .goodbye: false
+            }
+        }
+
         /// What ends `run()`; nil for an orderly end.
         var error: (any Error)? {
             switch self {
@@ -64,6 +73,8 @@ struct CallsState {
     }
 
     var machine: WireConnection
+    /// What a loss is to those who call, where that is known.
+    let loss: Problem?
     var queue = FrameQueue()
     var waits = WaitList()
     var records: [UInt32: Record] = [:]
@@ -98,6 +109,7 @@ struct CallsState {
     /// Ends the connection, once: everything open fails, everybody who waits is woken.
     mutating func finish(_ end: End, goodbye: WireFailure? = nil) {
         guard self.end == nil else { return }
+        let end = if let loss, end.isLoss { End.failed(loss) } else { end }
         self.end = end
         machine.close()
         if case .closed = end {} else { queue.removeAll() }

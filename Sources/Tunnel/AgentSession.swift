@@ -2,7 +2,7 @@
 package import Calls
 import NIOCore
 import SSH
-import Seedbox
+package import Seedbox
 import Synchronization
 package import Wire
 
@@ -130,12 +130,17 @@ package final class AgentSession: Sendable {
             await group.next()
             group.cancelAll()
         }
-        await end()
+        await end(Self.worn)
     }
 
-    /// Ends everything; returns when the descriptor is closed.
-    package func end() async {
-        await connection.close()
+    private static let worn = Problem(
+        .connectionLost,
+        "This was under way on a session that has carried as much as one may (see `recycle-after`), and that has ended."
+    )
+
+    /// Ends everything; returns when the descriptor is closed. Calls that are under way fail with `problem`.
+    package func end(_ problem: Problem? = nil) async {
+        await connection.close(problem, goodbye: false)
         await ssh.close()
         state.withLock(\.running)?.cancel()
     }

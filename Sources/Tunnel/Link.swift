@@ -215,7 +215,7 @@ package final class Link: Service {
                 return state.sessions.removeValue(forKey: id)
             }
             guard let ended else { return }
-            group.addTask { await ended.end() }
+            group.addTask { await ended.end(Self.givenUp) }
         case .retire(let id):
             guard let session = state.withLock({ $0.sessions[id] }) else { return }
             group.addTask { [configuration] in await session.retire(configuration.timing) }
@@ -290,8 +290,15 @@ package final class Link: Service {
             return (state.attempts, state.sessions)
         }
         for attempt in attempts.values { attempt.cancel() }
-        for session in sessions.values { await session.end() }
+        for session in sessions.values { await session.end(Self.leaving) }
     }
+
+    /// What calls on a session fail with that another takes the place of: it was silent.
+    static let givenUp = Problem(
+        .connectionLost,
+        "The seedbox has not answered for too long on the session that this was under way on, which was given up."
+    )
+    private static let leaving = Problem(.connectionLost, "The controller was stopped while this was under way.")
 
     private func log(_ event: LinkMachine.Event, from before: String, to after: String, _ failure: DialFailure?) {
         logger.trace("Link event", metadata: ["tunnel.event": "\(event)", "tunnel.state": "\(after)"])

@@ -220,6 +220,29 @@ import Wire
         }
     }
 
+    @Test func `What the end of the peer means is said by who knows it, and our own end by us`() async throws {
+        let loss = Problem(.connectionLost, "The daemon has ended.")
+        let own = Problem(.connectionLost, "The session was given up.")
+        let plain = Problem(.connectionLost, "The other side closed the connection while this was under way.")
+        for (isPeer, expected) in [(true, loss), (false, own)] {
+            let (left, right) = PipeByteStream.pair()
+            let hello = Hello(software: "test")
+            let caller = CallConnection(stream: left, hello: hello, side: .caller, loss: loss)
+            let callee = CallConnection(stream: right, hello: hello, side: .callee)
+            try await withDeadline {
+                async let one: Void? = try? caller.run()
+                async let other: Void? = try? callee.run()
+                _ = try await caller.peerHello()
+                _ = try await callee.peerHello()
+                // Neither side tells the other why.
+                if isPeer { await callee.close() } else { await caller.close(own, goodbye: false) }
+                await #expect(throws: expected) { _ = try await caller.call("x") }
+                if !isPeer { await #expect(throws: plain) { _ = try await callee.ping() } }
+                _ = await (one, other)
+            }
+        }
+    }
+
     // MARK: Pings
 
     @Test func `A ping is answered while every handler is busy and nobody reads its events`() async throws {

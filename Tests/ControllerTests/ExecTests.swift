@@ -94,6 +94,25 @@ import Testing
         }
     }
 
+    @Test func `where the connection is lost it says what is known of the program, and what to do`() async throws {
+        let lost: FakeDaemon.Answer = { call in
+            try await call.send(ByteBuffer(string: "so far\n"), lane: 1)
+            throw Problem(.connectionLost, "The seedbox has not answered.")
+        }
+        try await FakeDaemon.with(["exec": lost]) { daemon in
+            let run = try await CommandRun.farseed(["exec", "-b", "vps", "x"], in: daemon.directory)
+            #expect(run.status == Problem.Code.connectionLost.exitCode && run.text == "so far\n")
+            #expect(run.errors.hasPrefix("farseed: The seedbox has not answered. Whether the program has run"))
+            #expect(run.errors.contains("before you run it again"))
+        }
+        // Where it was not sent, there is no doubt.
+        let down: FakeDaemon.Answer = { _ in throw Problem(.linkDown, "The link is down.") }
+        try await FakeDaemon.with(["exec": down]) { daemon in
+            let run = try await CommandRun.farseed(["exec", "-b", "vps", "x"], in: daemon.directory)
+            #expect(run.status == Problem.Code.linkDown.exitCode && run.errors == "farseed: The link is down.\n")
+        }
+    }
+
     @Test func `Ctrl-C ends the program there, and us with 130`() async throws {
         // The program may ask its daemon before we are told its number.
         let (processes, started) = AsyncStream<Int32>.makeStream()

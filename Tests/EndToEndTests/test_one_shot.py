@@ -147,21 +147,27 @@ def test_commands_at_the_same_time_each_do_their_own_once(lab, home, spare):
     assert place - row(lab, spare, "queuePosition")["queuePosition"] == 4
 
 
-def test_a_stream_whose_session_falls_silent_ends_with_a_sentence(lab, tmp_path):
-    with Allowed(lab), make_home(lab, tmp_path, link={"probe-after": 1, "dead-after": 4}) as home, subprocess.Popen(
-            [FARSEED, "exec", "--", "/bin/cat"], env=home.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE) as running:
-        running.stdin.write(b"so far\n")
-        running.stdin.flush()
-        with bounded(running):
-            assert running.stdout.readline() == b"so far\n"
-        assert lab.freeze_sshd_connection()
-        try:
-            errors = running.communicate(timeout=ATTEMPT)[1].decode()
-        finally:
-            lab.thaw_sshd_connection()
-        assert running.returncode == CODES["connection-lost"], errors
-        assert "has not answered for" in errors and "the circuit is dead" in errors, errors
+@pytest.mark.parametrize("daemon", [False, True])
+def test_a_stream_whose_session_falls_silent_ends_with_a_sentence(lab, tmp_path, daemon):
+    with Allowed(lab), make_home(lab, tmp_path, link={"probe-after": 1, "dead-after": 4}) as home:
+        if daemon:
+            home.start()
+            wait_mirrored(home)
+        with subprocess.Popen([FARSEED, "exec", "--", "/bin/cat"], env=home.environment, stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+            running.stdin.write(b"so far\n")
+            running.stdin.flush()
+            with bounded(running):
+                assert running.stdout.readline() == b"so far\n"
+            assert lab.freeze_sshd_connection()
+            try:
+                errors = running.communicate(timeout=ATTEMPT)[1].decode()
+            finally:
+                lab.thaw_sshd_connection()
+            assert running.returncode == CODES["connection-lost"], errors
+            assert "has not answered for" in errors and "Whether the program has run to its end is not known" in errors, errors
+            if not daemon:
+                assert "the circuit is dead" in errors, errors
 
 
 def test_a_command_that_is_killed_amid_is_carried_out_once(lab, home, spare):

@@ -10,13 +10,23 @@ enum ControlSocket {
     private static let greeting = Duration.seconds(10)
     private static let connecting = TimeAmount.seconds(5)
 
+    private static let daemonEnded = Problem(
+        .connectionLost,
+        "The daemon has ended while this was under way. If it does not come back by itself, start `farseed serve`."
+    )
+
     /// Connects; nil where no daemon listens. The caller drives the connection with `run()`.
     static func connect(_ path: String) async throws -> CallConnection? {
         do {
             let stream = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
                 .connectTimeout(connecting)
                 .connect(unixDomainSocketPath: path) { ChannelByteStream.install(on: $0) }
-            return CallConnection(stream: stream, hello: Hello(software: Farseed.software), side: .caller)
+            return CallConnection(
+                stream: stream,
+                hello: Hello(software: Farseed.software),
+                side: .caller,
+                loss: daemonEnded
+            )
         } catch let error as IOError {
             switch error.errnoCode {
             case ENOENT, ECONNREFUSED, ENOTDIR: return nil

@@ -49,11 +49,27 @@ struct ExecCommand: AsyncParsableCommand {
         let signals = EndingSignals.stream()
         let status = try await Backend.with(options) { backend in
             try await backend.noting("exec", target: AuditLog.program(command, on: backend.box ?? "")) {
-                try await RemoteProgram(input: input, output: .standard, error: .error, signals: signals)
-                    .run(try await backend.exec(command, patience: patience.map { .seconds($0) }))
+                let call = try await backend.exec(command, patience: patience.map { .seconds($0) })
+                do {
+                    return try await RemoteProgram(input: input, output: .standard, error: .error, signals: signals)
+                        .run(call)
+                } catch {
+                    throw RemoteProgram.doubt(of: error) ?? error
+                }
             }
         }
         throw ExitCode(status)
+    }
+}
+
+extension RemoteProgram {
+    /// What there is to know of a program whose connection was lost; nil where it ended otherwise.
+    fileprivate static func doubt(of error: any Error) -> Problem? {
+        guard var problem = Failure.problem(error), problem.code == .connectionLost else { return nil }
+        problem.message +=
+            " Whether the program has run to its end is not known; where it has not, the seedbox ends it. Look there before "
+            + "you run it again."
+        return problem
     }
 }
 

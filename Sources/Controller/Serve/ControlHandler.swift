@@ -130,8 +130,7 @@ struct ControlHandler: CallHandler {
 
     /// Passes a call on to the agent over the warm session, lanes and cancellation included.
     private func relay(_ call: IncomingCall, to box: Box) async throws -> Value {
-        let connection = try await box.link.connection(within: Self.patience(call))
-        let onward = try await connection.open(call.procedure, call.arguments)
+        let onward = try await opened(call, on: box)
         // Unstructured: whoever calls it off still hears how the program ended there, and what it said until then.
         let passing = Task { try await Self.pass(call, to: onward) }
         return try await withTaskCancellationHandler {
@@ -140,6 +139,22 @@ struct ControlHandler: CallHandler {
             onward.cancel()
         }
     }
+
+    /// A session that has ended takes no call, and so nothing was sent: the next one is waited for.
+    private func opened(_ call: IncomingCall, on box: Box) async throws -> OutgoingCall {
+        let deadline = ContinuousClock.now + Self.patience(call)
+        while true {
+            let connection = try await box.link.connection(within: max(.zero, deadline - .now))
+            do {
+                return try await connection.open(call.procedure, call.arguments)
+            } catch  where connection.isOver && ContinuousClock.now < deadline {
+                try await Task.sleep(for: Self.untilReplaced)
+            }
+        }
+    }
+
+    /// How long the link may take to see that its session has ended.
+    private static let untilReplaced = Duration.milliseconds(100)
 
     private static func pass(_ call: IncomingCall, to onward: OutgoingCall) async throws -> Value {
         try await withThrowingTaskGroup { group in

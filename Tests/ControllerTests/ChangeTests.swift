@@ -89,7 +89,7 @@ private func answers(
         answers["submit"] = { _ in throw Problem(.connectionLost, "The circuit has died.") }
         try await FakeDaemon.with(answers) { daemon in
             let run = try await CommandRun.farseed(["stop", "One", "-b", "vps", "--no-queue"], in: daemon.directory)
-            #expect(run.status == Problem.Code.connectionLost.exitCode)
+            #expect(run.status == Problem.Code.connectionLost.exitCode && run.errors.contains("farseed jobs"))
         }
     }
 
@@ -363,6 +363,58 @@ private func answers(
             )
             #expect(never.status == Problem.Code.timedOut.exitCode)
         }
+    }
+
+    @Test func `--wait goes on with the daemon that comes after one that has ended`() async throws {
+        let watches = Mutex(0)
+        var answers = answers(Submissions())
+        answers["watch"] = { call in
+            let number = watches.withLock { count in
+                count += 1
+                return count
+            }
+            // One of the two is seen to be so before the end, and need not be so any more.
+            let seeding = InfoHash(number == 1 ? hash : other)!
+            try await snapshot(call)
+            let delta = Delta(set: [seeding: [.status: "seeding"]])
+            try await call.emit(Event.delta(position: Position(epoch: 1, seq: 1), delta).value)
+            try await call.emit(["kind": "link", "link": LinkStatus(state: "live").value])
+            if number == 1 { throw Problem(.connectionLost, "The daemon has ended.") }
+            try await Task.sleep(for: .seconds(60))
+            return .null
+        }
+        try await FakeDaemon.with(answers) { daemon in
+            let line = ["start", "-b", "vps", "all", "--wait", "seeding"]
+            let run = try await CommandRun.farseed(line, in: daemon.directory)
+            #expect(run.status == 0, "\(run)")
+            #expect(watches.withLock(\.self) == 2)
+        }
+    }
+
+    @Test func `--wait has its time also where no daemon comes after one that has ended`() async throws {
+        let directory = Mutex("")
+        var answers = answers(Submissions())
+        answers["watch"] = { _ in
+            unlink(directory.withLock(\.self) + "/control.sock")
+            throw Problem(.connectionLost, "The daemon has ended.")
+        }
+        try await FakeDaemon.with(answers) { daemon in
+            directory.withLock { $0 = daemon.directory.path }
+            let line = ["start", "-b", "vps", "all", "--wait", "seeding", "--timeout", "4"]
+            let run = try await CommandRun.farseed(line, in: daemon.directory)
+            #expect(run.status == Problem.Code.timedOut.exitCode, "\(run)")
+        }
+    }
+
+    @Test func `another daemon is waited for as long as one may take, and no longer`() async throws {
+        let nowhere = Configuration(stateDirectory: "/nowhere")
+        var next = NextDaemon(nowhere, within: .milliseconds(300))
+        let began = ContinuousClock.now
+        #expect(try await next.connection(until: nil) == nil)
+        #expect(ContinuousClock.now - began >= .milliseconds(300))
+        #expect(try await next.connection(until: nil) == nil)
+        var short = NextDaemon(nowhere, within: .seconds(600))
+        #expect(try await short.connection(until: .now) == nil)
     }
 
     @Test func `a wait ends with a torrent that is gone or broken`() throws {

@@ -17,7 +17,7 @@ private let stop = Change(verb: "torrent.stop", arguments: ["hashes": [.string(o
 /// Opens sessions with the test's own agent, while the way is open.
 private final class FakeOpener: SessionOpener {
     private let socket: String
-    private let state = Mutex((isOpen: true, isStuck: false, tried: 0, opened: 0))
+    private let state = Mutex((isOpen: true, isStuck: false, tried: 0, opened: 0, ended: 0))
     /// What happens elsewhere, and after how many more greetings of the agent.
     private let elsewhere = Mutex<(greetings: Int, body: @Sendable () throws -> Void)?>(nil)
 
@@ -25,6 +25,8 @@ private final class FakeOpener: SessionOpener {
 
     var tried: Int { state.withLock(\.tried) }
     var opened: Int { state.withLock(\.opened) }
+    /// Sessions that are open.
+    var held: Int { state.withLock { $0.opened - $0.ended } }
 
     func set(open: Bool) { state.withLock { $0.isOpen = open } }
 
@@ -62,6 +64,7 @@ private final class FakeOpener: SessionOpener {
         return OwnSession(connection: connection, greeted: greeted) {
             await connection.close()
             _ = await running.result
+            self.state.withLock { $0.ended += 1 }
         }
     }
 }
@@ -375,6 +378,32 @@ private func undo(_ backend: Backend, _ daemon: OwnOutbox.ThroughDaemon) async t
                 #expect(submitted.withLock { $0["box"] } == "vps" && scene.agent.verbs.isEmpty)
                 withExtendedLifetime(lock) {}
             }
+        }
+    }
+
+    @Test func `a daemon that starts amid a wait goes on with it, and no session of ours is in its way`() async throws {
+        try await Scene.with { scene in
+            let held = Mutex<Int?>(nil)
+            let watch: FakeDaemon.Answer = { call in
+                held.withLock { $0 = scene.opener.held }
+                let torrent = Torrent(hash: one, [.status: "stopped"])
+                for event in WatchFeed.snapshot([one: torrent], at: Position(epoch: 1, seq: 0)) {
+                    try await call.emit(event.value)
+                }
+                try await Task.sleep(for: .seconds(60))
+                return [:]
+            }
+            // It is seeding for whoever asks the agent, and goes on to be.
+            let alone = Mutex(false)
+            try await FakeDaemon.with(["watch": watch]) { daemon in
+                let moved = scene.beside(daemon)
+                try await moved.command { backend in
+                    _ = try await backend.connection()
+                    alone.withLock { $0 = scene.opener.held == 1 }
+                    try await backend.wait(for: .stopped, [one], within: .seconds(50))
+                }
+            }
+            #expect(alone.withLock(\.self) && held.withLock(\.self) == 0)
         }
     }
 

@@ -1,8 +1,12 @@
 """Commands that are meant for one state of a torrent only, and commands that nobody wants any more."""
 
 import json
+import signal
+import subprocess
 
-from conftest import DEADLINE, link_state, wait_for
+import pytest
+
+from conftest import DEADLINE, FARSEED, link_state, wait_for
 
 
 def spare(lab, served, tmp_path):
@@ -60,6 +64,26 @@ def test_a_command_of_a_time_without_tor_is_done_when_tor_is_back(served, lab, t
 
     wait_for("the job to be done", lambda: outcome() == "done", 2 * DEADLINE)
     assert lab.box.torrents("labels")[hash]["labels"] == ["kept"]
+    assert served.run("remove", hash, "--yes").returncode == 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_wait_goes_on_with_the_next_daemon(served, lab, tmp_path, how):
+    hash = spare(lab, served, tmp_path)
+    command = [FARSEED, "start", hash, "--wait", "stopped", "--format", "{hash} {state}"]
+    with subprocess.Popen(command, env=served.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as waiting:
+        try:
+            wait_for("it to be started", lambda: lab.box.torrents("status")[hash]["status"] != 0)
+            served.stop(how)
+            served.start()
+            wait_for("the link", lambda: link_state(served) == "live")
+            assert waiting.poll() is None, waiting.communicate()
+            lab.box.rpc("torrent-stop", {"ids": [hash]})
+            output, errors = waiting.communicate(timeout=DEADLINE)
+        finally:
+            waiting.kill()
+    assert (waiting.returncode, output) == (0, f"{hash} done\n"), errors
     assert served.run("remove", hash, "--yes").returncode == 0
 
 

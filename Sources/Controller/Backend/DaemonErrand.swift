@@ -6,14 +6,13 @@ import Seedbox
 import Synchronization
 
 struct DaemonErrand: Sendable {
-    /// How long a daemon that has ended under a command is waited for: a service manager starts it again at once.
+    /// How long the next daemon is waited for where one has ended under a command.
     private static let restarting = Duration.seconds(10)
-    private static let knockEvery = Duration.milliseconds(100)
 
     private let procedure: String
     private let arguments: [String: Value]
     private let upload: [UInt8]?
-    private let socket: String
+    private let configuration: Configuration
     private let patience: Patience
     private let deadline: ContinuousClock.Instant?
 
@@ -32,7 +31,7 @@ struct DaemonErrand: Sendable {
         ) { _, own in own }
         self.upload = upload
         self.patience = patience
-        socket = configuration.controlSocket
+        self.configuration = configuration
         deadline = patience.deadline
     }
 
@@ -40,27 +39,30 @@ struct DaemonErrand: Sendable {
     func carriedOut(over connection: CallConnection) async throws -> ChangeOutcome {
         do {
             return try await asked(of: connection)
-        } catch let error where Failure.problem(error)?.code == .connectionLost && !patience.refusesQueue {
-            return try await repeated(after: error)
+        } catch  where Failure.problem(error)?.code == .connectionLost {
+            guard !patience.refusesQueue else { throw Self.unanswered }
+            return try await repeated()
         }
     }
 
     /// Whether the daemon that has ended had kept the command or not, the next one does.
-    private func repeated(after error: any Error) async throws -> ChangeOutcome {
-        var last = ContinuousClock.now + Self.restarting
-        while ContinuousClock.now < min(last, deadline ?? last) {
-            try await Task.sleep(for: Self.knockEvery)
-            guard let connection = try await ControlSocket.connect(socket) else { continue }
-            let began = ContinuousClock.now
+    private func repeated() async throws -> ChangeOutcome {
+        var next = NextDaemon(configuration, within: Self.restarting)
+        while let connection = try await next.connection(until: deadline) {
             do {
                 return try await Backend.greeting(connection) { try await asked(of: connection) }
             } catch  where Failure.problem(error)?.code == .connectionLost {
-                // One that had worked for a while may be started again, too; one that ends at once is given up.
-                if ContinuousClock.now - began > Self.restarting { last = .now + Self.restarting }
+                // It has ended as well.
             }
         }
-        throw error
+        throw Self.unanswered
     }
+
+    private static let unanswered = Problem(
+        .connectionLost,
+        "The daemon has ended before it answered. If it had accepted the command, that is kept as a job, which the next "
+            + "`farseed serve` carries out: `farseed jobs` shows it."
+    )
 
     private func asked(of daemon: CallConnection) async throws -> ChangeOutcome {
         let accepted = Accepted()

@@ -26,7 +26,7 @@ extension OwnOutbox {
         let desk = try await desk(boxes)
         let job: Job
         switch try await StateHold.take(configuration, until: deadline) {
-        case .daemon(let connection): return try await daemon(connection)
+        case .daemon(let connection): return try await handedOver(to: connection, daemon)
         case .mine(let lock):
             job = try await accept(desk)
             withExtendedLifetime(lock) {}
@@ -55,7 +55,7 @@ extension OwnOutbox {
             if let problem, !job.isOverdue { return try await left(job, problem, patience) }
             if Self.left(until: end) == .zero { return try await left(job, nil, patience) }
             switch try await turn(job, over: reach, problem, patience, until: end) {
-            case .daemon(let connection): return try await daemon(connection)
+            case .daemon(let connection): return try await handedOver(to: connection, daemon)
             case .busy where patience.untilEnd && end == nil: continue
             case .busy: return try await left(job, StateHold.busy(configuration), patience)
             case .sent(let since):
@@ -70,6 +70,12 @@ extension OwnOutbox {
             }
             try await rest(job, desk.outbox, until: end)
         }
+    }
+
+    /// A daemon that has started does the rest; for its own way it needs the tor that ours may have started.
+    private func handedOver(to connection: CallConnection, _ daemon: ThroughDaemon) async throws -> ChangeOutcome {
+        for box in boxes { await box.end() }
+        return try await daemon(connection)
     }
 
     private enum Turn {

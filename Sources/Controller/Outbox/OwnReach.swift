@@ -137,9 +137,13 @@ final class OwnReach: AgentReach {
         }
     }
 
-    /// Ends the session, if there is one.
+    /// Ends the session, if there is one; whoever needs one afterwards opens it anew.
     func end() async {
-        guard let opening = state.withLock(\.opening) else { return }
+        let opening = state.withLock { state in
+            defer { state.opening = nil }
+            return state.opening
+        }
+        guard let opening else { return }
         opening.cancel()
         await (try? opening.value)?.end()
     }

@@ -84,18 +84,19 @@ enum ConfigurationFile {
             )
         }
         defer { fclose(file) }
-        var bytes = [UInt8](repeating: 0, count: largest + 1)
-        let count = fread(&bytes, 1, bytes.count, file)
+        let bytes = [UInt8](unsafeUninitializedCapacity: largest + 1) { buffer, count in
+            count = fread(buffer.baseAddress, 1, buffer.count, file)
+        }
         guard ferror(file) == 0 else {
             throw Problem(
                 .configurationInvalid,
                 "The configuration \(visible(path)) cannot be read: \(systemReason(errno)). Name a file with --config."
             )
         }
-        guard count <= largest else {
+        guard bytes.count <= largest else {
             throw Problem(.configurationInvalid, "The configuration \(visible(path)) is larger than 1 MiB. Shorten it.")
         }
-        guard let text = String(validating: bytes[..<count], as: UTF8.self) else {
+        guard let text = String(validating: bytes, as: UTF8.self) else {
             throw Problem(.configurationInvalid, "The configuration \(visible(path)) is not UTF-8. Save it as UTF-8.")
         }
         return text

@@ -98,7 +98,7 @@ def binaries(family, progress, options):
     farseed, agent = options.farseed or FARSEED, options.agent
     if not options.no_build and not options.farseed:
         progress.step("building the controller (the first time this takes some minutes)")
-        build(family, progress, "build-farseed", [ROOT / "Scripts/swift", "build", "-c", "release", "--product", "farseed"])
+        farseed = Path(build(family, progress, "build-farseed", [ROOT / "Scripts/build-controller"]))
     if not agent and options.no_build:
         agent = AGENT
     elif not agent:

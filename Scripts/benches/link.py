@@ -23,8 +23,6 @@ AT_ONCE = 50
 CASES = ["cold", "warm", "together", "changes", "failover", "recovery", "autossh", "alarms"]
 #: Those that take long and are measured only where they are named.
 LONG_CASES = ["alarms"]
-#: Most runs of each fault for autossh, which takes up to a minute for one.
-PEER_RUNS = 5
 #: How long all of the commands at once may take, in seconds.
 CROWD = 240
 #: From this round trip on, in seconds, it is the measure of everything else.
@@ -55,7 +53,7 @@ def run(directory, options, table, say):
         # Where relays are killed, one of them must not be missed.
         with processes.Family(place / "logs", bound=True) as family, \
                 Lab(place / "lab", delay_ms=delay, jitter_ms=options.jitter, agent=options.agent, torrents=3,
-                    relays=RELAYS if delay else ENOUGH_RELAYS) as lab:
+                    relays=ENOUGH_RELAYS if delay == 0 or options.only else RELAYS) as lab:
             peers = Peers(place, lab, family)
             for way in ways:
                 Measure(place, options, lab, family, peers, way, table, say).run(delay)
@@ -90,7 +88,8 @@ class Measure:
             self.attempt("together", self.together)
             self.attempt("changes", self.changes)
             self.attempt("alarms", self.alarms)
-            if self.way == "onion" and (self.options.quick or delay == 0):
+            # They take long: elsewhere only where they are named.
+            if self.options.only or self.way == "onion" and (self.options.quick or delay == 0):
                 for fault in self.options.fault or (recovery.QUICK if self.options.quick else recovery.FAULTS):
                     self.attempt("recovery", lambda fault=fault: self.recovery(fault))
                     if fault in recovery.PEERS and not self.options.quick:
@@ -144,8 +143,7 @@ class Measure:
             if seconds and rtt > LONG:
                 self.table.add(f"{self.place}: cold start to a list", f"{subject} / round trip", seconds / rtt, "RTT",
                                self.counts.cold)
-        remote = self.remote()
-        self.table.add(f"{self.place}: {case}", "the program itself on the seedbox", remote * 1000, "ms", 5)
+        self.remote(case, 1)
         with peers.master(way):
             shared = self.series(case, "ssh with ControlMaster", self.counts.warm,
                                  lambda: peers.run(peers.shared(way, *COMMAND)))
@@ -158,12 +156,13 @@ class Measure:
                     self.table.add(f"{self.place}: {case}", f"{name} / farseed exec", other / mine, "times",
                                    self.counts.warm)
 
-    def remote(self):
-        """What the command takes on the seedbox itself, timed there, in seconds."""
-        program = f"import subprocess,time\nb=time.monotonic()\nsubprocess.run({COMMAND!r},stdout=-3)\n" \
-                  "print(time.monotonic()-b)"
-        times = [float(self.lab.run_in_namespace(["/usr/bin/python3", "-c", program]).stdout) for _ in range(5)]
-        return sorted(times)[2]
+    def remote(self, case, count):
+        """What so many of the command take on the seedbox itself, timed there."""
+        program = f"import subprocess,time\nb=time.monotonic()\n" \
+                  f"a=[subprocess.Popen({COMMAND!r},stdout=-3) for _ in range({count})]\n" \
+                  "for p in a: p.wait()\nprint(time.monotonic()-b)"
+        seconds = [float(self.lab.run_in_namespace(["/usr/bin/python3", "-c", program]).stdout) for _ in range(5)]
+        self.table.median(f"{self.place}: {case}", "the program itself on the seedbox", seconds)
 
     def together(self):
         """Many commands started at once, until the last has ended."""
@@ -171,6 +170,7 @@ class Measure:
         self.crowd(case, "farseed exec", runs, self.home.argv("exec", "--", *COMMAND), self.home.environment)
         # How much of it is the starting of processes, of which the link knows nothing.
         self.crowd(case, "farseed --version, no link", runs, self.home.argv("--version"), self.home.environment)
+        self.remote(case, self.counts.at_once)
         with peers.master(way):
             self.crowd(case, "ssh with ControlMaster", runs, peers.shared(way, *COMMAND))
         if not self.options.quick:
@@ -203,8 +203,7 @@ class Measure:
 
     def autossh(self, fault):
         """The same for an ssh that is started again whenever it ends."""
-        runs = min(self.counts.recovery, PEER_RUNS)
-        recovery.measure_peer(self.home, self.lab, fault, runs, self.peers, self.table, self.place)
+        recovery.measure_peer(self.home, self.lab, fault, self.counts.recovery, self.peers, self.table, self.place)
 
     def changes(self):
         """A torrent stops or starts on the seedbox, until `farseed watch` prints it."""

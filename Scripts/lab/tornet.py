@@ -22,7 +22,7 @@ from .torrc import AUTHORITY, COMMON, DIST_DELAY, GEOIP, LOCAL, RELAY, VOTE_DELA
 AUTHORITIES = 3
 RELAYS = 3
 #: So many relays that one of them is not missed: an onion service keeps to a few for its second hop.
-ENOUGH_RELAYS = 9
+ENOUGH_RELAYS = 18
 #: Port bases; +i for authority i. A relay's public port is 5000+n, the one behind the delay proxy 6000+n.
 OR_BASE, LISTEN_BASE, DIR_BASE = 5000, 6000, 7000
 SOCKS_TCP = 9050

@@ -35,6 +35,8 @@ struct Watch {
     /// Empty deltas still owed to the numbering, after several were sent as one.
     private var owed: Int64 = 0
     private var snapshot: Snapshot?
+    /// Nil where the caller has not asked for steps.
+    private var told: ToldNumbers?
     private var sentDaemon: DaemonStatus?
     private var sentSession = -1
     private var sentHost = -1
@@ -74,6 +76,7 @@ struct Watch {
             }
             self.position = position
         }
+        if call.arguments["steps"] == true { told = ToldNumbers() }
     }
 
     consuming func run() async throws -> Value {
@@ -167,12 +170,14 @@ struct Watch {
             // then come as many empty ones: a caller that leaves in between has then seen too much, never too little.
             owed = Int64(deltas.count) - 1
             self.position = position.next
-            return .delta(position: position.next, merged)
+            let (delta, steps) = told?.split(merged) ?? (merged, [:])
+            return .delta(position: position.next, delta, steps: steps)
         }
     }
 
     private mutating func begin(_ table: TorrentTable) -> Event? {
         owed = 0
+        told?.forget()
         snapshot = Snapshot(position: table.position, parts: Self.parts(of: table))
         return nextTorrents()
     }

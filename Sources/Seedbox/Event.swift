@@ -4,8 +4,8 @@ package import Notation
 package enum Event: Sendable, Hashable {
     /// A piece of all torrents at a position; `part` counts from 0 and the last is `parts - 1`.
     case snapshot(position: Position, part: Int, parts: Int, torrents: [Torrent])
-    /// What changed on the way to `position`.
-    case delta(position: Position, Delta)
+    /// What changed on the way to `position`; `steps` are told to those only who ask for them.
+    case delta(position: Position, Delta, steps: Steps = [:])
     /// Whether Transmission answers, and the sentence that says why not. `age`: milliseconds since it last did.
     case daemon(DaemonStatus, age: Int64? = nil)
     /// Figures of the whole session: rates, counts, version, limits, directories. Replaces the ones before.
@@ -42,19 +42,20 @@ extension Event {
     package var value: Value {
         switch self {
         case .snapshot(let position, let part, let parts, let torrents):
-            // Rows under one header: a field's name is sent once, not once a torrent.
             let fields = Field.allCases.filter { field in torrents.contains { !$0[field].isNull } }
-            return [
-                "kind": "snapshot", "epoch": .int(position.epoch), "seq": .int(position.seq),
-                "part": .int(Int64(part)), "parts": .int(Int64(parts)),
-                "fields": .array(fields.map { .string($0.name) }),
-                "rows": .array(
-                    torrents.map { torrent in .array([.string(torrent.hash.hex)] + fields.map { torrent[$0] }) }
-                ),
-            ]
-        case .delta(let position, let delta):
+            let rows = Self.rows(torrents.map(\.hash), fields) { torrents[$0][$1] }
             return .map(
-                delta.map.merging(
+                rows.merging([
+                    "kind": "snapshot", "epoch": .int(position.epoch), "seq": .int(position.seq),
+                    "part": .int(Int64(part)), "parts": .int(Int64(parts)),
+                ]) { _, new in new }
+            )
+        case .delta(let position, let delta, let steps):
+            let fields = Field.allCases.filter { field in steps.values.contains { $0[field] != nil } }
+            let sorted = steps.sorted { $0.key < $1.key }
+            let rows = steps.isEmpty ? [:] : Self.rows(sorted.map(\.key), fields) { .int(sorted[$0].value[$1] ?? 0) }
+            return .map(
+                delta.map.merging(rows) { _, new in new }.merging(
                     ["kind": "delta", "epoch": .int(position.epoch), "seq": .int(position.seq)]
                 ) { _, new in new }
             )
@@ -69,31 +70,68 @@ extension Event {
         }
     }
 
+    /// Rows under one header: a field's name is sent once, not once a torrent.
+    private static func rows(
+        _ hashes: [InfoHash],
+        _ fields: [Field],
+        cell: (Int, Field) -> Value
+    ) -> [String: Value] {
+        [
+            "fields": .array(fields.map { .string($0.name) }),
+            "rows": .array(
+                hashes.enumerated().map { index, hash in
+                    .array([.string(hash.hex)] + fields.map { cell(index, $0) })
+                }
+            ),
+        ]
+    }
+
+    /// The cells of each row by their fields; nil where they do not fit the header.
+    private static func rows(_ value: Value) -> [(hash: InfoHash, cells: [(field: Field, value: Value)])]? {
+        guard let header = value["fields"]?.array, let rows = value["rows"]?.array else { return nil }
+        let fields = header.map { $0.string.flatMap { Field(name: $0) } }
+        var read: [(hash: InfoHash, cells: [(field: Field, value: Value)])] = []
+        read.reserveCapacity(rows.count)
+        for row in rows {
+            guard let cells = row.array, cells.count == fields.count + 1,
+                let hash = cells[0].string.flatMap(InfoHash.init)
+            else { return nil }
+            read.append((hash, zip(fields, cells.dropFirst()).compactMap { field, cell in field.map { ($0, cell) } }))
+        }
+        return read
+    }
+
+    /// The steps of a delta; none where it has no rows, nil where one is no whole number.
+    private static func steps(_ value: Value) -> Steps? {
+        guard value["rows"] != nil else { return [:] }
+        guard let rows = rows(value) else { return nil }
+        var steps: Steps = [:]
+        for row in rows {
+            for (field, cell) in row.cells {
+                guard let step = cell.int else { return nil }
+                if step != 0 { steps[row.hash, default: [:]][field] = step }
+            }
+        }
+        return steps
+    }
+
     /// Nil where the value is no event of this version. Fields of names unknown here are passed over.
     package init?(_ value: Value) {
         switch value["kind"]?.string {
         case "snapshot":
             guard let position = Position(value), let part = value["part"]?.int, let parts = value["parts"]?.int,
-                part >= 0, part < parts, parts <= Int64(Int32.max),
-                let header = value["fields"]?.array, let rows = value["rows"]?.array
+                part >= 0, part < parts, parts <= Int64(Int32.max), let rows = Self.rows(value)
             else { return nil }
-            let fields = header.map { $0.string.flatMap { Field(name: $0) } }
-            var torrents: [Torrent] = []
-            torrents.reserveCapacity(rows.count)
-            for row in rows {
-                guard let cells = row.array, cells.count == fields.count + 1,
-                    let hash = cells[0].string.flatMap(InfoHash.init)
-                else { return nil }
-                var torrent = Torrent(hash: hash)
-                for (field, cell) in zip(fields, cells.dropFirst()) {
-                    if let field { torrent[field] = cell }
-                }
-                torrents.append(torrent)
+            let torrents = rows.map { row in
+                var torrent = Torrent(hash: row.hash)
+                for (field, cell) in row.cells { torrent[field] = cell }
+                return torrent
             }
             self = .snapshot(position: position, part: Int(part), parts: Int(parts), torrents: torrents)
         case "delta":
-            guard let position = Position(value), let delta = Delta(value) else { return nil }
-            self = .delta(position: position, delta)
+            guard let position = Position(value), let delta = Delta(value), let steps = Self.steps(value)
+            else { return nil }
+            self = .delta(position: position, delta, steps: steps)
         case "daemon":
             guard let state = value["state"]?.string.flatMap(DaemonStatus.State.init),
                 let message = value["message"]?.string

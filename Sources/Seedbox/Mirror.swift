@@ -16,7 +16,8 @@ package struct Mirror: Sendable {
         case daemon
         case session
         case host
-        /// A delta is missing, or the parts of a snapshot do not fit: watch anew, from a snapshot.
+        /// A delta is missing or does not fit what is known, or the parts of a snapshot do not fit: watch anew, from a
+        /// snapshot.
         case gap
     }
 
@@ -64,8 +65,10 @@ package struct Mirror: Sendable {
         switch event {
         case .snapshot(let position, let part, let parts, let torrents):
             return received(part: part, of: parts, at: position, torrents)
-        case .delta(let position, let delta):
-            guard partial == nil, let last = agentPosition, position == last.next else { return lostTrack() }
+        case .delta(let position, let delta, let steps):
+            guard partial == nil, let last = agentPosition, position == last.next,
+                let delta = table.whole(delta, steps)
+            else { return lostTrack() }
             agentPosition = position
             counts.deltas += 1
             return apply(delta)

@@ -323,7 +323,7 @@ struct Mirror {
                 snapshots += 1
                 let keyed = parts.map { ($0.hash, $0) }
                 table = TorrentTable(position: position, torrents: Dictionary(uniqueKeysWithValues: keyed))
-            case .delta(let position, let delta):
+            case .delta(let position, let delta, _):
                 #expect(table?.apply(delta, for: position) == true)
                 deltas.append(delta)
             case .daemon(let status, _): daemon = status

@@ -13,11 +13,11 @@ import Wire
 
 @Suite(.timeLimit(.minutes(1))) struct WatchTests {
     /// One torrent that has received more at every look, and statistics that grow likewise.
-    private func moving() async throws -> FakeDaemon {
+    private func moving(upTo last: Int64 = .max) async throws -> FakeDaemon {
         let count = Mutex<Int64>(0)
         return try await FakeDaemon { _, request in
             let number = count.withLock { count in
-                count += 1
+                count = min(count + 1, last)
                 return count
             }
             let arguments: Value
@@ -92,6 +92,33 @@ import Wire
             #expect(later.joined().filter { $0 == "host" }.count >= 5)
             for kinds in later where !kinds.isEmpty { #expect(kinds.contains("delta"), "\(later)") }
             await caller.close()
+        }
+        try await daemon.stop()
+    }
+
+    @Test(arguments: [true, false])
+    func `who asks for steps is told of numbers by them, and both end with the same table`(_ asks: Bool) async throws {
+        let last: Int64 = 30
+        let daemon = try await moving(upTo: last)
+        var timing = WatcherTiming()
+        timing.watched = 20
+        var configuration = AgentConfiguration()
+        configuration.rpc = daemon.configuration
+        let agent = ServedAgent(configuration, timing: timing)
+        try await agent.withConnection { connection in
+            let call = try await connection.open("watch", ["topics": ["torrents"], "steps": .bool(asks)])
+            var mirror = Seedbox.Mirror(epoch: 1)
+            var rows = 0
+            for await case .event(let value) in call.events {
+                rows += value["rows"] != nil && value["kind"] == "delta" ? 1 : 0
+                let event = try #require(Event(value))
+                #expect(mirror.received(event) != .gap)
+                if mirror.table.torrents.first?.value[.up] == .int(last) { break }
+            }
+            let torrents = mirror.table.torrents
+            #expect(torrents == agent.core.source.table?.torrents)
+            #expect(torrents[ScriptedTransmission.first]?[.up] == .int(last))
+            #expect(asks ? rows > 0 : rows == 0)
         }
         try await daemon.stop()
     }

@@ -66,6 +66,28 @@ private let b = InfoHash(String(repeating: "b", count: 40))!
         #expect(mirror.agentPosition == nil)
     }
 
+    @Test("Steps lead on from what is known and reach watchers as values")
+    func steps() {
+        var mirror = live()
+        let rest = Delta(set: [a: [.name: "b"]])
+        let change = mirror.received(.delta(position: at(9, 6), rest, steps: [a: [.up: 41]]))
+        #expect(change == .torrents(Delta(set: [a: [.name: "b", .up: 42]])))
+        #expect(mirror.table.torrents[a]?[.up] == 42)
+    }
+
+    @Test(
+        "Steps from what is no number here, or beyond all numbers, are a gap",
+        arguments: [[a: [.name: 1]], [a: [.down: 1]], [b: [.up: 1]], [a: [.up: .max]]] as [Steps]
+    )
+    func impossibleSteps(steps: Steps) {
+        var mirror = live()
+        let table = mirror.table
+        #expect(mirror.received(.delta(position: at(9, 6), Delta(), steps: steps)) == .gap)
+        #expect(mirror.table == table)
+        mirror = live()
+        #expect(mirror.received(.delta(position: at(9, 6), Delta(del: [a]), steps: [a: [.up: 1]])) == .gap)
+    }
+
     @Test("Parts out of order, of another position or too many are a gap")
     func partsOutOfOrder() {
         for (part, position) in [(2, at(9, 9)), (1, at(9, 8)), (1, at(8, 9))] {

@@ -16,7 +16,7 @@ import Testing
             source.apply(delta)
             #expect(source.torrents == torrents)
             let sent = Event.delta(position: source.position, delta).value
-            guard case .delta(let position, let received)? = Event(sent) else {
+            guard case .delta(let position, let received, _)? = Event(sent) else {
                 Issue.record("the delta did not survive the wire")
                 return
             }

@@ -76,6 +76,25 @@ struct Example: Sendable, CustomTestStringConvertible {
             """
         ),
         Example(
+            "a delta by steps",
+            Frame(
+                .event(
+                    [
+                        "kind": "delta", "epoch": 7, "seq": 5, "fields": ["progress", "left"],
+                        "rows": [["380f820b9197c4c940c6a2c8b377b67026a47471", 13, -32_768]],
+                    ],
+                    cost: 108
+                ),
+                call: 3
+            ),
+            """
+            00 00 00 68 05 00 00 00 03 a5 65 65 70 6f 63 68 07 66 66 69 65 6c 64 73 82 68 70 72 \
+            6f 67 72 65 73 73 64 6c 65 66 74 64 6b 69 6e 64 65 64 65 6c 74 61 64 72 6f 77 73 81 \
+            83 78 28 33 38 30 66 38 32 30 62 39 31 39 37 63 34 63 39 34 30 63 36 61 32 63 38 62 \
+            33 37 37 62 36 37 30 32 36 61 34 37 34 37 31 0d 39 7f ff 63 73 65 71 05
+            """
+        ),
+        Example(
             "data",
             Frame(.data(lane: 1, ByteBuffer(string: "Sum:\n")), call: 4),
             "00 00 00 0b 06 00 00 00 04 01 53 75 6d 3a 0a"

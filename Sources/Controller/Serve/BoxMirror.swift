@@ -104,7 +104,7 @@ final class BoxMirror: Sendable {
     /// Follows the agent until the connection is lost or the task cancelled; starts over by itself after a gap.
     func follow(_ connection: CallConnection, now: @Sendable () -> Int64) async throws {
         while true {
-            var arguments: [String: Value] = ["topics": ["torrents", "session", "host", "daemon"]]
+            var arguments: [String: Value] = ["topics": ["torrents", "session", "host", "daemon"], "steps": true]
             if let after = beginWatch() {
                 arguments["after"] = ["epoch": .int(after.epoch), "seq": .int(after.seq)]
             }

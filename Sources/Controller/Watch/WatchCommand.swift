@@ -87,7 +87,7 @@ struct WatchLineMaker: Sendable {
                 "kind": "torrents", "epoch": .int(position.epoch), "seq": .int(position.seq),
                 "full": .map(Dictionary(full) { first, _ in first }),
             ]
-        case (.delta(let position, let delta), .torrents):
+        case (.delta(let position, let delta, _), .torrents):
             let head: [String: Value] = [
                 "kind": "torrents", "epoch": .int(position.epoch), "seq": .int(position.seq),
             ]

@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import hashlib
 import json
 import shlex
 import signal
@@ -13,7 +12,7 @@ import time
 import zlib
 from pathlib import Path
 
-from lab import Lab, LabError, processes
+from lab import Lab, LabError, content, processes
 
 from . import home
 
@@ -22,7 +21,7 @@ SIZES, QUICK_SIZES = [100, 1000, 5000, 10000], [100]
 WINDOW, QUICK_WINDOW, INTERVAL = 30, 6, 2
 #: The torrents that change all the time: their size, and their rate in kB/s.
 MOVING, MOVING_SIZE, MOVING_RATE = 3, 24_000_000, 20
-PIECE = 16384
+RESTING_SIZE = 40_000
 #: How long an agent may take to settle at a new number of torrents, and a torrent to find its peer, in seconds.
 SETTLE, PATIENCE = 120, 180
 #: After so many seconds without a peer, a torrent is started anew.
@@ -139,9 +138,9 @@ class Measure:
             self.lab.call("stop_transmission", name=name, number=signal.SIGTERM)
         torrents = self.lab.directory / "swarm/box/torrents"
         for number in range(self.resting, size - MOVING):
-            info = info_dictionary(f"resting torrent {number}")
+            data, info_hash = content.unseeded(f"resting torrent {number}", RESTING_SIZE)
             # Under this name the daemon takes it for one of its own; any other it would verify, ten a second.
-            (torrents / f"{hashlib.sha1(info).hexdigest()}.torrent").write_bytes(b"d4:info%be" % info)
+            (torrents / f"{info_hash}.torrent").write_bytes(data)
         self.resting = size - MOVING
         for name in ("seed", "box"):
             self.lab.start_transmission(name)
@@ -259,11 +258,3 @@ def connections(pid):
     names, values = (line.split() for line in Path("/proc", str(pid), "net/snmp").read_text().splitlines()
                      if line.startswith("Tcp:"))
     return int(values[names.index("PassiveOpens")])
-
-
-def info_dictionary(name, size=40_000):
-    """Of a torrent of one file whose pieces nobody has."""
-    text = name.encode()
-    pieces = -(-size // PIECE)
-    return b"d6:lengthi%de4:name%d:%b12:piece lengthi%de6:pieces%d:%be" % (
-        size, len(text), text, PIECE, 20 * pieces, b"\7" * (20 * pieces))

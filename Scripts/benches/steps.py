@@ -1,12 +1,11 @@
 """Commands that change something, given while the link breaks: whether each was carried out, and not twice."""
 
 import base64
-import hashlib
 import json
 import secrets
 import subprocess
 
-from lab import LabError, processes
+from lab import LabError, content, processes
 
 #: Commands of one fault: half before it strikes, half afterwards.
 COUNT = 6
@@ -14,13 +13,6 @@ COUNT = 6
 APART = 4
 #: How long a command may take to be on the controller's disk, and all of them to have ended, in seconds.
 ACCEPTED, ENDED = 60, 180
-
-
-def metainfo(number):
-    """A .torrent of one small piece that nobody has, and its hash."""
-    info = b"d6:lengthi9e4:name%d:%s12:piece lengthi16384e6:pieces20:%se" % (
-        len(name := b"step-%04d" % number), name, hashlib.sha1(name).digest())
-    return b"d4:info" + info + b"e", hashlib.sha1(info).hexdigest()
 
 
 def lost_and_doubled(way, before, after):
@@ -40,7 +32,7 @@ class Steps:
         self.home, self.lab = home, lab
         self.way, self.lost, self.doubled = "down", 0, 0
         self.given, self.places = [], {}
-        made = [metainfo(number) for number in range(COUNT * APART)]
+        made = [content.unseeded(f"step-{number:04}") for number in range(COUNT * APART)]
         for data, _ in made:
             lab.box.rpc("torrent-add", {"metainfo": base64.b64encode(data).decode(), "paused": True})
         self.movers = [found for _, found in made[APART // 2::APART]]

@@ -9,6 +9,8 @@ import dataclasses
 import hashlib
 
 MIB = 1 << 20
+#: Bytes of a piece of a torrent that nobody has.
+PIECE = 16 << 10
 
 
 def on_disk(name):
@@ -104,6 +106,13 @@ def metainfo(torrent, announce):
     encoded = bencode(info)
     data = b"d" + bencode("announce") + bencode(announce) + bencode("info") + encoded + b"e"
     return data, hashlib.sha1(encoded).hexdigest()
+
+
+def unseeded(name, size=9):
+    """A .torrent by hand, of any name, whose data nobody has, and its info hash in hex."""
+    pieces = -(-size // PIECE) * hashlib.sha1(name.encode()).digest()
+    encoded = bencode({"length": size, "name": name, "piece length": PIECE, "pieces": pieces})
+    return b"d4:info" + encoded + b"e", hashlib.sha1(encoded).hexdigest()
 
 
 def write_files(torrent, directory, share=1.0):

@@ -6,7 +6,7 @@ import pytest
 from selenium.webdriver.common.by import By
 
 from conftest import link_state, wait_for
-from test_hostile_names import metainfo_of
+from lab.content import unseeded
 
 #: A lost link is noticed and set up again within this, in seconds.
 LINK = 90
@@ -54,7 +54,7 @@ def spare(lab):
     hashes = []
 
     def make(name):
-        metainfo, hash = metainfo_of(name)
+        metainfo, hash = unseeded(name)
         hashes.append(hash)
         return metainfo, hash
 

@@ -1,7 +1,6 @@
 """Names made by strangers show as text, forge nothing and execute nothing: in the browser, in `list`, `exec`, the log."""
 
 import base64
-import hashlib
 import json
 import pathlib
 import re
@@ -11,6 +10,7 @@ import subprocess
 import pytest
 
 from conftest import CODES, FARSEED, wait_for
+from lab.content import unseeded
 from terminal import Terminal
 
 NAMES = {
@@ -29,20 +29,12 @@ FORBIDDEN = set(map(chr, range(0x20))) | set(map(chr, range(0x7F, 0xA0))) | set(
                                                                                "\u2066\u2067\u2068\u2069\u200e\u200f")
 
 
-def metainfo_of(name):
-    """The metainfo of a one-piece torrent of any name, made by hand: no program would make these; and its hash."""
-    text = name.encode()
-    info = b"d6:lengthi9e4:name%d:%s12:piece lengthi16384e6:pieces20:%se" % (
-        len(text), text, hashlib.sha1(b"9 bytes.\n" + text).digest())
-    return b"d4:info" + info + b"e", hashlib.sha1(info).hexdigest()
-
-
 @pytest.fixture(scope="module")
 def hostile(lab):
     """Torrents with hostile names on the seedbox, by the kind of name."""
     hashes = {}
     for kind, name in NAMES.items():
-        metainfo, hashes[kind] = metainfo_of(name)
+        metainfo, hashes[kind] = unseeded(name)
         lab.box.rpc("torrent-add", {"metainfo": base64.b64encode(metainfo).decode(), "paused": True})
     yield hashes
     lab.box.rpc("torrent-remove", {"ids": list(hashes.values())})
@@ -104,7 +96,7 @@ def test_in_exec_a_line_of_a_name_s_own_acts_on_nothing(served, lab):
     """A name that forges another torrent's row by a line end: `exec` hands the line on, `list` does not, nothing acts on it."""
     victim, row = next(iter(lab.box.torrents("id", "status").items()))
     forged = f"{row['id']:>6}   100%    1.0 MB  Done         0.0     0.0    1.0  Stopped  {victim} forged"
-    metainfo, hash = metainfo_of(f"harmless\n{forged}\nremove {victim}")
+    metainfo, hash = unseeded(f"harmless\n{forged}\nremove {victim}")
     lab.box.rpc("torrent-add", {"metainfo": base64.b64encode(metainfo).decode(), "paused": True})
     try:
         wait_for("the torrent", lambda: hash in served.torrents())

@@ -2,7 +2,6 @@
 
 import base64
 import dataclasses
-import hashlib
 import json
 import os
 import random
@@ -14,6 +13,7 @@ import time
 import pytest
 
 from conftest import DEADLINE, FARSEED, link_state, wait_for
+from lab import content
 
 #: How often something is killed: in each round the agent and the controller, each at a moment of its own.
 KILLS = int(os.environ.get("FARSEED_KILLS", "100"))
@@ -32,9 +32,7 @@ GIVEN_AGAIN_AFTER = 0.2
 
 def metainfo(number):
     """A .torrent of one small piece that nobody has, and its hash."""
-    info = b"d6:lengthi9e4:name%d:%s12:piece lengthi16384e6:pieces20:%se" % (
-        len(name := b"kills-%04d" % number), name, hashlib.sha1(name).digest())
-    return b"d4:info" + info + b"e", hashlib.sha1(info).hexdigest()
+    return content.unseeded(f"kills-{number:04}")
 
 
 @dataclasses.dataclass

@@ -28,7 +28,6 @@ package struct Dialer: Sendable {
     private let tor: Tor
     private let group: any EventLoopGroup
 
-    private static let connecting = TimeAmount.seconds(10)
     /// For the control port to say why a stream failed.
     private static let explaining = Duration.milliseconds(500)
     /// The command that the gate on the VPS knows.
@@ -100,7 +99,7 @@ package struct Dialer: Sendable {
         let deadlines = SOCKS5Handler.Deadlines(circuit: .init(configuration.timing.socks))
         let channel: any Channel
         do {
-            channel = try await tor.socks.connect(by: group, within: Self.connecting, autoRead: false) { channel in
+            channel = try await tor.socks.connect(by: group, within: Tor.connecting, autoRead: false) { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let handler = SOCKS5Handler(request, deadlines: deadlines, connected: connected)
                     try channel.pipeline.syncOperations.addHandler(handler)

@@ -27,7 +27,8 @@ extension TorAddress {
 }
 
 extension Tor {
-    private static let connecting = TimeAmount.seconds(10)
+    /// Its SOCKS port is on this machine and takes connections at once.
+    static let connecting = TimeAmount.seconds(10)
     /// Tor answers up to here by itself.
     private static let answering = Duration.seconds(10)
 

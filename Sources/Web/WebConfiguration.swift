@@ -120,6 +120,11 @@ package struct WebConfiguration: Sendable {
         /// Bytes of answers kept for it before it is sent away, and how long it may read nothing.
         package var backlogBytes = 4 << 20
         package var backlogWithin: Int64 = 30_000
+        /// A websocket whose peer sends nothing and acknowledges nothing for so long is pinged, and one that sends nothing
+        /// for the longer time in any case; it ends where then nothing comes within the last time.
+        package var pingAfter: Int64 = 30_000
+        package var pingAtLatest: Int64 = 300_000
+        package var pongWithin: Int64 = 45_000
         /// Logins that may fail from one address within a minute.
         package var failedLogins = 10
 

@@ -27,7 +27,11 @@ private final class Opening: ChannelInboundHandler, RemovableChannelHandler {
     typealias OutboundOut = ByteBuffer
 
     /// The largest message of group 9, and its frame's head.
-    private static let largest = (16 << 20) + 16
+    private static let limits = {
+        var limits = WebConfiguration.Limits()
+        limits.greetingBytes = (16 << 20) + 16
+        return limits
+    }()
 
     private var text = ""
 
@@ -49,7 +53,7 @@ private final class Opening: ChannelInboundHandler, RemovableChannelHandler {
         var answer = "HTTP/1.1 101 Switching Protocols\r\n"
         for (name, value) in fields where name != "sec-websocket-protocol" { answer += "\(name): \(value)\r\n" }
         context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: answer + "\r\n")), promise: nil)
-        let socket = WebSocketHandler(maximumMessage: Self.largest, isPlain: true, user: Echo())
+        let socket = WebSocketHandler(limits: Self.limits, isPlain: true, user: Echo())
         do { try context.pipeline.syncOperations.addHandler(socket, position: .after(self)) } catch {
             context.close(promise: nil)
         }

@@ -19,7 +19,7 @@ final class RealmSocket: WebSocketUser {
     private let dialect: Dialect
     private unowned let table: RealmLoop
     let realm: Realm
-    private let limits: WebConfiguration.Limits
+    private var limits: WebConfiguration.Limits { realm.limits }
 
     private(set) var socket: WebSocketHandler?
     /// Where it stands in its loop's table.
@@ -48,8 +48,11 @@ final class RealmSocket: WebSocketUser {
         self.dialect = dialect
         self.table = table
         self.realm = realm
-        limits = realm.limits
-        rate = RateLimit(perSecond: limits.messagesPerSecond, burst: limits.messageBurst, at: .now())
+        rate = RateLimit(
+            perSecond: realm.limits.messagesPerSecond,
+            burst: realm.limits.messageBurst,
+            at: .now()
+        )
     }
 
     // MARK: What comes

@@ -117,7 +117,7 @@ struct WebChannel: ServerChildChannel, HTTPChannelHandler {
             makeSocket: { opening in
                 guard rules.census.admitSocket() else { return nil }
                 return WebSocketHandler(
-                    maximumMessage: rules.limits.greetingBytes,
+                    limits: rules.limits,
                     isPlain: !secure,
                     user: rules.makeUser(opening, channel.eventLoop)
                 )

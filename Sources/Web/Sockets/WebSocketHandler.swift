@@ -20,12 +20,11 @@ final class WebSocketHandler: ChannelDuplexHandler {
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// After this long without a byte from the peer it is pinged.
-    static let pingAfter = TimeAmount.seconds(30)
-    /// After this long without a byte it is gone.
-    static let goneAfter = TimeAmount.seconds(75)
     /// How long the peer may take to answer a close frame.
     static let closeWithin = TimeAmount.seconds(5)
+    /// Peers whose turns come within this time of each other are looked at together: waking up costs more than a look.
+    private static let lookEvery: UInt64 = 100_000_000
+    private static let ping = WebSocketFrame.encode(.ping, [])
 
     private enum State {
         case open
@@ -39,13 +38,13 @@ final class WebSocketHandler: ChannelDuplexHandler {
     private let user: any WebSocketUser
     private var state = State.open
     private var context: ChannelHandlerContext?
-    private var heardAt = NIODeadline.now()
-    private var keepAlive: Scheduled<Void>?
+    private var keepAlive: KeepAlive
+    private var nextLook: Scheduled<Void>?
     /// The peer does not read: nothing more is read from it, so that it cannot make answers pile up.
     private var isReadHeld = false
     /// Whether bytes given to the channel become the socket's as they are, without TLS.
     private let isPlain: Bool
-    /// The socket itself; nil under TLS. Good as long as the channel is active.
+    /// The socket itself. Good as long as the channel is active.
     private var descriptor: NIOBSDSocket.Handle?
     /// The same, while the websocket is open and nothing waits in the channel; nil also where that is not known. It is
     /// taken back before anything is given to the channel and before the channel is closed. Where the channel closes
@@ -55,8 +54,9 @@ final class WebSocketHandler: ChannelDuplexHandler {
         didSet { if direct != oldValue { user.directChanged(direct) } }
     }
 
-    init(maximumMessage: Int, isPlain: Bool, user: any WebSocketUser) {
-        machine = WebSocketMachine(maximumMessage: maximumMessage)
+    init(limits: WebConfiguration.Limits, isPlain: Bool, user: any WebSocketUser) {
+        machine = WebSocketMachine(maximumMessage: limits.greetingBytes)
+        keepAlive = KeepAlive(limits, at: .now())
         self.isPlain = isPlain
         self.user = user
     }
@@ -86,10 +86,10 @@ final class WebSocketHandler: ChannelDuplexHandler {
         context.writeAndFlush(wrapOutboundOut(frame), promise: nil)
     }
 
-    /// Sends a complete frame that many get, and looks whether the next may be written at once.
+    /// Sends a complete frame by one system call where that may be, so that the next of those that many get may be, too.
     func deliver(_ frame: ByteBuffer) {
         guard case .open = state, let context else { return }
-        guard let descriptor, context.channel.isActive, queuedBytes == 0 else {
+        guard isPlain, let descriptor, context.channel.isActive, queuedBytes == 0 else {
             send(frame)
             return
         }
@@ -142,12 +142,10 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        if isPlain {
-            let pipeline = context.pipeline.syncOperations
-            descriptor = try? pipeline.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { $0 }
-        }
-        heardAt = .now()
-        scheduleKeepAlive(context, in: Self.pingAfter)
+        let pipeline = context.pipeline.syncOperations
+        descriptor = try? pipeline.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { $0 }
+        keepAlive.heard(at: .now())
+        look(context, in: keepAlive.first)
         user.opened(self)
     }
 
@@ -196,7 +194,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        heardAt = .now()
+        keepAlive.heard(at: .now())
         if case .closed = state { return }
         machine.received(unwrapInboundIn(data))
         while let output = machine.next() {
@@ -204,7 +202,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
             case .message(let opcode, let bytes):
                 if case .open = state { user.received(opcode, bytes) }
             case .ping(let payload):
-                send(WebSocketFrame.encode(.pong, payload.readableBytesView))
+                deliver(WebSocketFrame.encode(.pong, payload.readableBytesView))
             case .pong: break
             case .close(let code):
                 closeReceived(code, context)
@@ -248,23 +246,25 @@ final class WebSocketHandler: ChannelDuplexHandler {
         descriptor = nil
         if case .closing(let deadline) = state { deadline.cancel() }
         state = .closed
-        keepAlive?.cancel()
-        keepAlive = nil
+        nextLook?.cancel()
+        nextLook = nil
         user.closed()
     }
 
-    private func scheduleKeepAlive(_ context: ChannelHandlerContext, in delay: TimeAmount) {
-        keepAlive = context.eventLoop.assumeIsolated().scheduleTask(in: delay) { [weak self] in
+    private func look(_ context: ChannelHandlerContext, in delay: TimeAmount) {
+        let time = (NIODeadline.now() + delay).uptimeNanoseconds
+        let turn = NIODeadline.uptimeNanoseconds((time + Self.lookEvery - 1) / Self.lookEvery * Self.lookEvery)
+        nextLook = context.eventLoop.assumeIsolated().scheduleTask(deadline: turn) { [weak self] in
             guard let self, let context = self.context else { return }
-            let silence = NIODeadline.now() - heardAt
-            if silence >= Self.goneAfter {
-                end(context)
-                return
+            let acknowledged = { [descriptor] in descriptor.flatMap { TCPAcknowledgement.age($0) } }
+            switch keepAlive.looked(at: .now(), acknowledged: acknowledged) {
+            case .wait(let delay): look(context, in: delay)
+            case .ping(let delay):
+                // Nothing is added to what waits already: whoever does not read that is gone, too.
+                if context.channel.isWritable { deliver(Self.ping) }
+                look(context, in: delay)
+            case .end: end(context)
             }
-            if silence >= Self.pingAfter, context.channel.isWritable {
-                send(WebSocketFrame.encode(.ping, []))
-            }
-            scheduleKeepAlive(context, in: silence >= Self.pingAfter ? .seconds(15) : Self.pingAfter - silence)
         }
     }
 }

@@ -1,0 +1,169 @@
+/// A websocket's peer is asked whether it is there when it gives no sign of that, and no more often.
+import Glibc
+import NIOCore
+import Testing
+
+@testable import Web
+
+@Suite struct KeepAliveTests {
+    /// Pinged after 30 s, after 300 s in any case, ended 45 s later.
+    private static let limits = WebConfiguration.Limits()
+
+    /// A machine at the second that it was made in, and what was acknowledged at which second.
+    private struct Peer {
+        var machine = KeepAlive(KeepAliveTests.limits, at: .uptimeNanoseconds(0))
+        var acknowledgedAt: Int64?
+
+        mutating func looked(_ second: Int64) -> KeepAlive.Action {
+            let age = acknowledgedAt.map { TimeAmount.seconds(second - $0) }
+            return machine.looked(at: .at(second)) { age }
+        }
+
+        mutating func heard(_ second: Int64) { machine.heard(at: .at(second)) }
+    }
+
+    @Test("Who is silent is pinged after half a minute, and gone 45 s later")
+    func silent() {
+        var peer = Peer()
+        #expect(peer.machine.first == .seconds(30))
+        #expect(peer.looked(30) == .ping(.seconds(30)))
+        #expect(peer.looked(60) == .wait(.seconds(15)))
+        #expect(peer.looked(75) == .end)
+    }
+
+    @Test("Who sends anything stays")
+    func answering() {
+        var peer = Peer()
+        peer.heard(20)
+        #expect(peer.looked(30) == .wait(.seconds(20)))
+        #expect(peer.looked(50) == .ping(.seconds(30)))
+        peer.heard(51)
+        #expect(peer.looked(80) == .wait(.seconds(1)))
+        #expect(peer.looked(81) == .ping(.seconds(30)))
+        #expect(peer.looked(111) == .wait(.seconds(15)))
+    }
+
+    @Test("Who acknowledges events is not pinged, but for now and then")
+    func acknowledging() {
+        var peer = Peer()
+        for second in stride(from: 30 as Int64, to: 300, by: 15) {
+            peer.acknowledgedAt = second - 2
+            #expect(peer.looked(second) == .wait(.seconds(15)))
+        }
+        peer.acknowledgedAt = 299
+        #expect(peer.looked(300) == .ping(.seconds(30)))
+        // What a system acknowledges is no answer of its program.
+        peer.acknowledgedAt = 330
+        #expect(peer.looked(330) == .wait(.seconds(15)))
+        #expect(peer.looked(345) == .end)
+    }
+
+    @Test("Half a minute counts from the last acknowledgement")
+    func rarelyAcknowledging() {
+        var peer = Peer()
+        peer.acknowledgedAt = 12
+        #expect(peer.looked(30) == .wait(.seconds(12)))
+        #expect(peer.looked(42) == .ping(.seconds(30)))
+    }
+
+    @Test("The system tells when all was acknowledged, and nothing of who does not read")
+    func acknowledged() async throws {
+        let pair = try TCPPair()
+        let begun = ContinuousClock.now
+        try pair.write(1)
+        var age = try await pair.age { $0 != nil }
+        // The system counts in ticks of some milliseconds.
+        #expect(age ?? .seconds(60) <= .milliseconds(10) + (ContinuousClock.now - begun).amount)
+        age = try await pair.age { $0 ?? .zero > .milliseconds(200) }
+        #expect(age ?? .seconds(60) <= .milliseconds(10) + (ContinuousClock.now - begun).amount)
+
+        while pair.writeMore() {}
+        #expect(TCPAcknowledgement.age(pair.server) == nil)
+        try await within {
+            while TCPAcknowledgement.age(pair.server) == nil {
+                if pair.read() <= 0 { try await Task.sleep(for: .milliseconds(1)) }
+            }
+        }
+        #expect(TCPAcknowledgement.age(-1) == nil)
+    }
+
+    @Test("A live websocket is pinged, stays where it answers, and ends where it does not")
+    func live() async throws {
+        try await LiveServer.with {
+            $0.limits.pingAfter = 100
+            $0.limits.pongWithin = 3_000
+        } _: { live in
+            let (silent, answering) = (try await TestSocket.open(live), try await TestSocket.open(live))
+            for _ in 0..<5 {
+                #expect(try await answering.frame() == ServerFrame(opcode: 9, payload: []))
+                try await answering.client.send(clientFrame(10, []))
+            }
+            #expect(try await silent.frame() == ServerFrame(opcode: 9, payload: []))
+            #expect(try await silent.frame() == nil)
+            answering.close()
+        }
+    }
+}
+
+extension NIODeadline {
+    fileprivate static func at(_ second: Int64) -> NIODeadline { .uptimeNanoseconds(0) + .seconds(second) }
+}
+
+extension Duration {
+    fileprivate var amount: TimeAmount { .nanoseconds(Int64(self / .nanoseconds(1))) }
+}
+
+/// Two ends of a TCP connection over loopback; the server's does not block.
+private final class TCPPair: Sendable {
+    let server: CInt
+    private let client: CInt
+
+    init() throws {
+        let listener = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+        defer { close(listener) }
+        client = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let client = client
+        let isConnected = withUnsafeMutablePointer(to: &address) { address in
+            address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                bind(listener, address, size) == 0 && listen(listener, 1) == 0
+                    && getsockname(listener, address, &size) == 0 && connect(client, address, size) == 0
+            }
+        }
+        try #require(isConnected)
+        server = accept(listener, nil, nil)
+        try #require(fcntl(server, F_SETFL, O_NONBLOCK) == 0)
+    }
+
+    deinit {
+        close(server)
+        close(client)
+    }
+
+    func write(_ count: Int) throws {
+        try #require(send(server, [UInt8](repeating: 0, count: count), count, CInt(MSG_NOSIGNAL)) == count)
+    }
+
+    /// False once nobody has room.
+    func writeMore() -> Bool { send(server, [UInt8](repeating: 0, count: 65_536), 65_536, CInt(MSG_NOSIGNAL)) > 0 }
+
+    /// How much the client took, without waiting.
+    func read() -> Int {
+        var bytes = [UInt8](repeating: 0, count: 65_536)
+        return recv(client, &bytes, bytes.count, CInt(MSG_DONTWAIT))
+    }
+
+    /// Waits until what the system tells is as wanted.
+    func age(_ isWanted: @escaping @Sendable (TimeAmount?) -> Bool) async throws -> TimeAmount? {
+        try await within { [self] in
+            while true {
+                let age = TCPAcknowledgement.age(server)
+                if isWanted(age) { return age }
+                try await Task.sleep(for: .milliseconds(2))
+            }
+        }
+    }
+}

@@ -13,7 +13,7 @@ from . import routers
 SIZES, QUICK_SIZES = [100, 1000, 5000], [100]
 #: The websockets that Farseed takes at most are 8,192, publishers among them.
 MOST = 8000
-#: How often everything is measured, the servers in turn, and for how many seconds each time.
+#: How often everything is measured where nobody says, the servers in turn, and for how many seconds each time.
 ROUNDS, QUICK_ROUNDS, SECONDS, QUICK_SECONDS = 2, 1, 3, 1
 #: Events under way while it goes as fast as it can; sessions that publish, as servers limit what one may send.
 WINDOW, PUBLISHERS = 4, 16
@@ -40,7 +40,7 @@ def run(directory, options, table, say):
     client = routers.compile_c(directory, "fanout_client", "-lcrypto")
     for size in sizes:
         found = {name: [] for name in wanted}
-        for number in range(QUICK_ROUNDS if options.quick else ROUNDS):
+        for number in range(options.runs or (QUICK_ROUNDS if options.quick else ROUNDS)):
             for name in wanted:
                 say(f"{size} subscribers, round {number + 1}: {name}")
                 place = directory / f"{name}-{size}-{number}"
@@ -103,6 +103,7 @@ def measure(program, server, size, quick):
         "memory": weight,
         "p50": paced["p50"] / 1000,
         "p99": paced["p99"] / 1000,
+        "event": paced["event"] / 1000,
         "rate": flooded["deliveries"] / flooded["seconds"],
         "cpu": used / flooded["deliveries"] * 1e6,
     }
@@ -112,6 +113,7 @@ def measure(program, server, size, quick):
 ROWS = [
     ("deliveries a second", "rate", "deliveries/s"), ("server CPU per million deliveries", "cpu", "CPU-s"),
     (f"p50 at {PACE} deliveries/s", "p50", "ms"), (f"p99 at {PACE} deliveries/s", "p99", "ms"),
+    (f"p99 of the middle event at {PACE} deliveries/s", "event", "ms"),
     ("memory of an idle subscriber", "memory", "KB"), ("set-up rate", "set-up", "connections/s"),
 ]
 

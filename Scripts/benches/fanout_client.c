@@ -6,9 +6,11 @@
  * answered by one line of JSON:
  *   publishers N          opens N publishers
  *   subscribers N         opens N subscribers: {"seconds"}
- *   flood SECONDS WINDOW  publishes so that WINDOW events are under way: {"seconds", "deliveries", "p50", "p99"}
+ *   flood SECONDS WINDOW  publishes so that WINDOW events are under way: {"seconds", "deliveries", "p50", "p99", "event"}
  *   pace RATE SECONDS     publishes RATE events a second: the same
- * An event bears the time of its making, so that latencies, in microseconds, are from there to a subscriber's read.
+ * "event" is the median over the events of each one's own p99: one event that the machine was too busy for does not
+ * change it, where it may be all that is in the p99 of all deliveries. An event bears the time of its making, so that
+ * latencies, in microseconds, are from there to a subscriber's read.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -50,7 +52,10 @@ static int port, poller, opening;
 static const char *paths[2], *secret;
 static struct connection **publishers, **subscribers;
 static int publisher_count, subscriber_count;
-static uint32_t *samples;
+static struct sample {
+    uint64_t made; /* of which event */
+    uint32_t took;
+} *samples;
 static size_t sample_count, delivered, published;
 static unsigned char input[INPUT];
 
@@ -140,7 +145,7 @@ static void took_event(const char *text, size_t length) {
     if (!at || at + 17 > text + length) errx(1, "An event came without its time: %.*s", 200, text);
     uint64_t made = 0;
     for (int index = 1; index <= 16; index++) made = made << 4 | ((at[index] & 0xF) + (at[index] > '9' ? 9 : 0));
-    if (sample_count < SAMPLES) samples[sample_count++] = (now() - made) / 1000;
+    if (sample_count < SAMPLES) samples[sample_count++] = (struct sample){made, (now() - made) / 1000};
 }
 
 static void took_text(struct connection *from, const char *text, size_t length) {
@@ -290,9 +295,29 @@ static void publish(void) {
     send_frame(publishers[published++ % publisher_count], 0x1, text, length);
 }
 
-static int ascending(const void *left, const void *right) {
-    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-    return a < b ? -1 : a > b;
+static int by_event(const void *left, const void *right) {
+    const struct sample *a = left, *b = right;
+    return a->made != b->made ? (a->made < b->made ? -1 : 1) : (a->took > b->took) - (a->took < b->took);
+}
+
+static int by_time(const void *left, const void *right) {
+    const struct sample *a = left, *b = right;
+    return (a->took > b->took) - (a->took < b->took);
+}
+
+/* The median of the events' own 99th percentiles. */
+static uint32_t middle_event(void) {
+    qsort(samples, sample_count, sizeof *samples, by_event);
+    struct sample *events = malloc((sample_count + 1) * sizeof *events);
+    size_t count = 0;
+    for (size_t first = 0, end; first < sample_count; first = end) {
+        for (end = first + 1; end < sample_count && samples[end].made == samples[first].made;) end++;
+        events[count++] = samples[first + (end - first) * 99 / 100];
+    }
+    qsort(events, count, sizeof *events, by_time);
+    uint32_t middle = count ? events[count / 2].took : 0;
+    free(events);
+    return middle;
 }
 
 /* Publishes for so long, at a rate or, where that is 0, with so many events under way; then waits for what is left. */
@@ -319,9 +344,10 @@ static void measure(double rate, double seconds, int window) {
         if (now() - heard > PATIENCE * 1000000000ull) errx(1, "%zu of %zu deliveries came.", delivered, due);
     }
     double took = (now() - began) / 1e9;
-    qsort(samples, sample_count, sizeof *samples, ascending);
-    printf("{\"seconds\": %.6f, \"deliveries\": %zu, \"p50\": %u, \"p99\": %u}\n", took, delivered,
-           samples[sample_count / 2], samples[sample_count * 99 / 100]);
+    uint32_t event = middle_event();
+    qsort(samples, sample_count, sizeof *samples, by_time);
+    printf("{\"seconds\": %.6f, \"deliveries\": %zu, \"p50\": %u, \"p99\": %u, \"event\": %u}\n", took, delivered,
+           samples[sample_count / 2].took, samples[sample_count * 99 / 100].took, event);
 }
 
 int main(int count, char **words) {

@@ -67,6 +67,7 @@ private let box = """
             metrics-token-file = "metrics.token"
             wamp-v1 = true
             wamp-sequential = true
+            open-topics = ["com.example."]
             [tor]
             socks = "unix:/run/tor/socks"
             control = "127.0.0.1:9051"
@@ -100,6 +101,7 @@ private let box = """
         #expect(configuration.web.onionListen == .tcp(host: "127.0.0.1", port: 8081))
         #expect(configuration.web.metricsTokenFile == "/etc/farseed/metrics.token")
         #expect(configuration.web.servesLegacy && configuration.web.demandsSequentialRequests)
+        #expect(configuration.web.openTopics == ["com.example."])
         #expect(configuration.tor.socks == .unix(path: "/run/tor/socks"))
         #expect(configuration.tor.control == .tcp(host: "127.0.0.1", port: 9051))
         #expect(configuration.link.probeAfter == .milliseconds(2500))

@@ -30,7 +30,7 @@ private let document: String = {
     @Test(arguments: [
         "state-directory", "socket", "group", "listen", "allowed-hosts", "allowed-origins", "certificate",
         "certificate-key", "trusted-proxies", "onion-listen", "metrics-token-file", "wamp-v1", "wamp-sequential",
-        "socks", "control", "control-password-file", "binary", "include",
+        "open-topics", "socks", "control", "control-password-file", "binary", "include",
         "probe-after", "suspect-after", "dead-after", "retry-at-most", "connect-within", "standby", "recycle-after",
         "compression",
         "address", "addresses", "port", "user", "key", "host-key", "client-auth",

@@ -53,6 +53,7 @@ struct LiveServer: Sendable {
     static func with<T: Sendable>(
         passwords: any PasswordList = OneAccount(),
         workers: [Worker] = [],
+        openTopics: [String] = [],
         _ change: (inout WebConfiguration) -> Void = { _ in },
         _ body: @escaping @Sendable (LiveServer) async throws -> T
     ) async throws -> T {
@@ -66,6 +67,7 @@ struct LiveServer: Sendable {
             limits: configuration.limits,
             logins: logins,
             workers: workers,
+            openTopics: openTopics,
             logger: logger
         )
         let server = try WebServer(

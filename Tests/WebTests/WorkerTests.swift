@@ -117,6 +117,52 @@ private let signer = Worker(name: "signer", role: .guest, proof: .publicKey(Arra
         }
     }
 
+    @Test("anybody gets the events of open topics and nothing else, and nobody enters where there are none")
+    func anonymous() async throws {
+        let hello: Value = [1, "farseed", ["roles": ["subscriber": [:], "caller": [:], "publisher": [:]]]]
+        try await LiveServer.with(workers: [reporter], openTopics: ["com.example."]) {
+            $0.limits.socketsPerUser = 2
+        } _: { live in
+            let (first, second, third) = (
+                try await TestSocket.open(live), try await TestSocket.open(live), try await TestSocket.open(live)
+            )
+            for socket in [first, second] {
+                try await socket.send(hello)
+                let welcome = try #require(try await socket.message()?.array)
+                #expect(welcome[0] == 2 && welcome[2]["authmethod"] == "anonymous")
+                #expect(welcome[2]["authrole"] == "anonymous" && welcome[2]["authid"] == "anonymous")
+            }
+            try await first.send([32, 1, [:], "com.example.door"])
+            #expect(try await first.message()?.array?.first == 33)
+            let refused: [(Value, Int64)] = [
+                ([32, 2, [:], "farseed.vps.torrents"], 2), ([32, 3, ["match": "prefix"], "com."], 3),
+                ([32, 4, ["match": "wildcard"], "..door"], 4), ([48, 5, [:], "farseed.boxes"], 5),
+                ([48, 6, [:], "wamp.session.count"], 6), ([16, 7, ["acknowledge": true], "com.example.door"], 7),
+            ]
+            for (message, number) in refused {
+                try await first.send(message)
+                let answer = try #require(try await first.message()?.array)
+                #expect(answer[0] == 8 && answer[2] == .int(number) && answer[4] == "wamp.error.not_authorized")
+            }
+            live.realm.publish("com.example.door", ["open": true])
+            #expect(try await first.message()?.array?[5] == ["open": true])
+            #expect(live.logins.events.isEmpty)
+            // All of them together are as many as one user may be.
+            try await third.send(hello)
+            var last: Value?
+            while let message = try await third.message(), message.array?.first != 6 { last = message }
+            #expect(last?.array?.first == 2)
+            for socket in [first, second, third] { socket.close() }
+        }
+        try await LiveServer.with(workers: [reporter]) { live in
+            let socket = try await TestSocket.open(live)
+            try await socket.send(hello)
+            let abort = try #require(try await socket.message()?.array)
+            #expect(abort[0] == 3 && abort[2] == "wamp.error.no_matching_auth_method")
+            socket.close()
+        }
+    }
+
     /// HELLO and AUTHENTICATE; the WELCOME or ABORT.
     private static func greet(_ socket: TestSocket, _ name: String, _ key: [UInt8]) async throws -> Value? {
         let details: Value = [

@@ -47,6 +47,8 @@ struct Configuration: Sendable, Equatable {
         var servesLegacy = false
         /// Ends WAMP sessions whose request numbers do not count from 1.
         var demandsSequentialRequests = false
+        /// URI prefixes, each with its dot at the end, that anybody may subscribe to without a login.
+        var openTopics: [String] = []
     }
 
     /// How Tor is reached.

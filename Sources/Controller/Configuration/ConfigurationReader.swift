@@ -78,11 +78,13 @@ struct ConfigurationReader {
                     + "\(SocketAddressText.longestUnixPath) bytes. Set `socket` in [control] to a shorter one."
             )
         }
-        read(web: section(root, "web"), into: &configuration.web)
+        let web = section(root, "web")
+        read(web: web, into: &configuration.web)
         read(tor: section(root, "tor"), into: &configuration.tor)
         read(link: section(root, "link"), into: &configuration.link)
         read(boxes: section(root, "box"), into: &configuration)
         read(workers: section(root, "worker"), into: &configuration)
+        if let web { configuration.web.openTopics = prefixes(web, "open-topics", configuration.boxes.map(\.name)) }
         read(ingest: section(root, "ingest"), into: &configuration)
         check(doors, of: configuration)
     }
@@ -150,7 +152,7 @@ struct ConfigurationReader {
             web,
             [
                 "listen", "allowed-hosts", "allowed-origins", "certificate", "certificate-key", "trusted-proxies",
-                "onion-listen", "metrics-token-file", "wamp-v1", "wamp-sequential",
+                "onion-listen", "metrics-token-file", "wamp-v1", "wamp-sequential", "open-topics",
             ]
         )
         if let listen = text(web, "listen") {

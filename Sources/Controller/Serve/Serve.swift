@@ -37,6 +37,7 @@ func serve(_ configuration: Configuration, verbose: Bool) async throws {
         group: webLoops,
         logins: logins,
         workers: workers,
+        openTopics: configuration.web.openTopics,
         permissions: Realm.permissions(showing: configuration.ingest?.topics ?? []),
         sequentialRequests: configuration.web.demandsSequentialRequests,
         logger: logger

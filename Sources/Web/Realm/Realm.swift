@@ -31,6 +31,7 @@ package final class Realm: Sendable {
 
     /// - Parameters:
     ///   - workers: who may enter by a secret or key of their own.
+    ///   - openTopics: what begins so, anybody may subscribe to without a login; by default nobody enters so.
     ///   - permissions: what each role may do; by default `Realm.permissions`.
     ///   - sequentialRequests: whether a session ends whose request numbers do not count from 1.
     package init(
@@ -38,6 +39,7 @@ package final class Realm: Sendable {
         limits: WebConfiguration.Limits = .init(),
         logins: any LoginKeeper,
         workers: [Worker] = [],
+        openTopics: [String] = [],
         permissions: PermissionTable = Realm.permissions,
         sequentialRequests: Bool = false,
         logger: Logger
@@ -57,7 +59,7 @@ package final class Realm: Sendable {
                 tables: Array(tables.values),
                 census: census,
                 logins: logins,
-                workers: Workers(workers),
+                workers: Workers(workers, openTopics: openTopics),
                 guests: guests,
                 permissions: permissions,
                 sequentialRequests: sequentialRequests,

@@ -104,7 +104,8 @@ final class RealmCore {
         case .success(let message):
             let principal = router.principal(of: session)
             let actions = router.received(message, from: session, at: .now)
-            if let principal, let client = seats[number]?.opening.client {
+            // What anybody tries, who may come again and again, fills no log.
+            if let principal, !principal.isAnonymous, let client = seats[number]?.opening.client {
                 for event in events(of: message, principal, client, actions) { logins.note(event) }
             }
             perform(actions)
@@ -251,12 +252,12 @@ final class RealmCore {
     /// A worker has no login that was counted before its WELCOME.
     private func count(_ session: SessionID, _ principal: Principal) {
         guard let number = numbers[session], let seat = seats[number], seat.user == nil else { return }
-        guard census.welcomed(principal.role) else {
-            let message = "Too many sessions of this worker. End one."
+        guard census.welcomed(principal.countedAs) else {
+            let message = "Too many sessions without a login of their own. End one."
             perform(router.kill([session], reason: WAMPReason.overLimit, message: message, at: .now))
             return
         }
-        seats[number]?.user = principal.role
+        seats[number]?.user = principal.countedAs
         if let name = principal.worker { logins.note(.workerEntered(name: name, client: seat.opening.client)) }
     }
 

@@ -43,20 +43,27 @@ package struct Worker: Sendable, Hashable {
     }
 }
 
-/// All workers of a realm.
+/// All who enter a realm without a login: its workers, and where that is wanted, anybody.
 struct Workers: Sendable {
     private let byName: [String: Worker]
+    /// What begins so, anybody may subscribe to; where there is none, nobody enters without showing who it is.
+    private let openTopics: [String]
 
-    init(_ workers: [Worker]) {
+    init(_ workers: [Worker], openTopics: [String] = []) {
         byName = Dictionary(workers.map { ($0.name, $0) }) { first, _ in first }
+        self.openTopics = openTopics
     }
 
-    /// The methods that some worker uses.
-    var methods: Set<AuthMethod> { Set(byName.values.map(\.method)) }
+    /// The methods that somebody uses.
+    var methods: Set<AuthMethod> { Set(byName.values.map(\.method)).union(openTopics.isEmpty ? [] : [.anonymous]) }
 
     /// What a client must prove that says it is this worker. For a name that nobody has, or that has another method, it
     /// looks the same and can never be proved.
     func credential(of name: String, by method: AuthMethod) -> Credential {
+        if method == .anonymous {
+            let method = AuthMethod.anonymous.rawValue
+            return .anonymous(Principal(authid: method, role: method, method: method, provider: "farseed"))
+        }
         let worker = byName[name].flatMap { $0.method == method ? $0 : nil }
         let principal = Principal(
             authid: name,
@@ -92,6 +99,9 @@ struct Workers: Sendable {
                 roles[role.rawValue, default: []] += topics.map { Permission($0, [.subscribe]) }
             }
         }
+        if !openTopics.isEmpty {
+            roles[AuthMethod.anonymous.rawValue] = openTopics.map { Permission(URIPattern($0, .prefix), [.subscribe]) }
+        }
         return PermissionTable(roles)
     }
 
@@ -104,4 +114,10 @@ struct Workers: Sendable {
 extension Principal {
     /// The worker's name, where this is one; a user of that name is somebody else.
     package var worker: String? { role.hasPrefix(Workers.rolePrefix) ? authid : nil }
+
+    /// Anybody may be this, and nothing is known of it.
+    var isAnonymous: Bool { method == AuthMethod.anonymous.rawValue }
+
+    /// Whom the census counts a session without a login for; no user's name has a space.
+    var countedAs: String { isAnonymous ? "no login" : role }
 }

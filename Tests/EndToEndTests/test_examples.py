@@ -120,7 +120,7 @@ def test_documents_name_commands_and_options_that_there_are(document):
         # It answers for unknown ones too, with its own usage.
         assert f"USAGE: farseed {command} " in help.stdout, (command, rest)
         word = re.match(r" ([a-z]+)\b", rest)
-        if word and re.search(rf"^  {word[1]}  ", help.stdout, re.M):
+        if word and re.search(rf"^  {word[1]}(?: \(default\))?  ", help.stdout, re.M):
             help = subprocess.run([FARSEED, "help", command, word[1]], capture_output=True, text=True, timeout=30)
         for option in re.findall(r"(?<=[ \[])(--?[a-z][a-z-]*)", rest):
             assert re.search(rf"(?<![\w-]){option}(?![\w-])", help.stdout), (command, option)

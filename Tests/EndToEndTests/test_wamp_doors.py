@@ -1,4 +1,4 @@
-"""The ways in besides WAMP v2: clients of WAMP v1, as autobahn.js 0.8 writes it, and events that pyzmq pushes.
+"""The ways in besides a login's: clients of WAMP v1, as autobahn.js 0.8 writes it, events that pyzmq pushes, and anonymous ones.
 
 The controller demands that requests count from 1, which those of WAMP v1 must do too, as they are translated.
 """
@@ -11,6 +11,7 @@ import pytest
 import zmq
 from autobahnclient import Inbox, door, run, serializer  # noqa: F401
 from autobahn.wamp import message
+from autobahn.wamp.exception import ApplicationError
 from autobahn.wamp.types import SubscribeOptions
 from conftest import DEADLINE, free_port, make_home, wait_mirrored
 from rawweb import Connection, WebSocket
@@ -26,8 +27,8 @@ def ingest_port():
 
 @pytest.fixture(scope="module")
 def served(lab, ingest_port, tmp_path_factory):
-    """One controller with both ways in switched on, its link live and its mirror filled."""
-    web = {"wamp-v1": True, "wamp-sequential": True}
+    """One controller with all of them switched on, its link live and its mirror filled."""
+    web = {"wamp-v1": True, "wamp-sequential": True, "open-topics": ["com.example.open."]}
     with make_home(lab, tmp_path_factory.mktemp("doors"), web=web) as home:
         home.config.write_text(home.config.read_text() + f"""
 [ingest]
@@ -142,6 +143,22 @@ def test_what_is_pushed_becomes_events(door, push, serializer):
         for number in range(3_000):
             details, event = await inbox.next()
             assert (details.topic, event) == ("com.example.count", (number,))
+
+    run(door, serializer, scenario)
+
+
+def test_anybody_gets_the_events_of_open_topics_and_nothing_else(door, push, serializer):
+    async def scenario(client):
+        session, inbox = await client.open(["anonymous"], None, None), Inbox()
+        await session.subscribe(inbox, "com.example.open.", SubscribeOptions(match="prefix", details=True))
+        for asked in (session.subscribe(inbox, "com.example.door"), session.subscribe(inbox, "farseed.vps.torrents"),
+                      session.call("farseed.boxes")):
+            with pytest.raises(ApplicationError, match="not_authorized"):
+                await asked
+        await asyncio.to_thread(push.send_json, {"topic": "com.example.door", "data": 1})
+        await asyncio.to_thread(push.send_json, {"topic": "com.example.open.door", "data": 2})
+        details, event = await inbox.next()
+        assert (details.topic, event) == ("com.example.open.door", (2,))
 
     run(door, serializer, scenario)
 

@@ -53,10 +53,15 @@ def run(directory, options, table, say):
         # Where relays are killed, one of them must not be missed.
         with processes.Family(place / "logs", bound=True) as family, \
                 Lab(place / "lab", delay_ms=delay, jitter_ms=options.jitter, agent=options.agent, torrents=3,
-                    relays=ENOUGH_RELAYS if delay == 0 or options.only else RELAYS) as lab:
+                    relays=ENOUGH_RELAYS if breaks(options, delay) else RELAYS) as lab:
             peers = Peers(place, lab, family)
             for way in ways:
                 Measure(place, options, lab, family, peers, way, table, say).run(delay)
+
+
+def breaks(options, delay):
+    """Whether the link is broken there, which takes long: with delay only where that is named."""
+    return bool({"recovery", "autossh"} & set(options.only)) if options.only else delay == 0
 
 
 def timed(action):
@@ -73,8 +78,9 @@ class Measure:
         self.lab, self.peers, self.way, self.table, self.say = lab, peers, way, table, say
         self.counts = Counts(options.quick, options.runs)
         self.options, self.directory, self.family = options, directory, family
-        overrides = {} if way == "onion" else {"tor": {"socks": f"unix:{lab.socks_any_unix}"},
-                                               "box": {"address": "vps.test"}}
+        overrides = {} if way == "onion" else {
+            "tor": {"socks": f"unix:{lab.socks_any_unix}", "control": f"unix:{lab.control_unix}"},
+            "box": {"address": "vps.test"}}
         self.home = Home(directory, f"home-{way}", lab, family, options.farseed, **overrides)
 
     def run(self, delay):
@@ -88,8 +94,7 @@ class Measure:
             self.attempt("together", self.together)
             self.attempt("changes", self.changes)
             self.attempt("alarms", self.alarms)
-            # They take long: elsewhere only where they are named.
-            if self.options.only or self.way == "onion" and (self.options.quick or delay == 0):
+            if breaks(self.options, delay) and (self.options.only or self.way == "onion"):
                 for fault in self.options.fault or (recovery.QUICK if self.options.quick else recovery.FAULTS):
                     self.attempt("recovery", lambda fault=fault: self.recovery(fault))
                     if fault in recovery.PEERS and not self.options.quick:

@@ -72,7 +72,7 @@ def renew_onion(lab):
     """
     lab.kill_onion()
     lab.start_onion()
-    lab.wait_reachable()
+    lab.wait_reachable(seconds=PATIENCE)
 
 
 def kill_relay(lab, home):

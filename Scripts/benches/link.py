@@ -53,7 +53,7 @@ def run(directory, options, table, say):
         # Where relays are killed, one of them must not be missed.
         with processes.Family(place / "logs", bound=True) as family, \
                 Lab(place / "lab", delay_ms=delay, jitter_ms=options.jitter, agent=options.agent, torrents=3,
-                    relays=ENOUGH_RELAYS if breaks(options, delay) else RELAYS) as lab:
+                    relays=ENOUGH_RELAYS if breaks(options, delay) and not options.quick else RELAYS) as lab:
             peers = Peers(place, lab, family)
             for way in ways:
                 Measure(place, options, lab, family, peers, way, table, say).run(delay)

@@ -447,6 +447,8 @@ private func undo(_ backend: Backend, _ daemon: OwnOutbox.ThroughDaemon) async t
             let asked = Mutex<[Value]>([])
             let answer: FakeDaemon.Answer = { call in
                 asked.withLock { $0.append(call.arguments) }
+                // The tor that our session may have started is the daemon's now.
+                #expect(scene.opener.held == 0)
                 return ["id": 2, "undoes": 1, "state": "done", "ended": true]
             }
             try await FakeDaemon.with(["job.undo": answer]) { daemon in

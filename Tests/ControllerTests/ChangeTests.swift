@@ -74,7 +74,7 @@ private func answers(
         answers["submit"] = { call in
             guard submissions.all.isEmpty else { return try await submit(call) }
             _ = try await submit(call)
-            throw Problem(.connectionLost, "The daemon has ended.")
+            throw FakeDaemon.Death()
         }
         try await FakeDaemon.with(answers) { daemon in
             let run = try await CommandRun.farseed(["stop", "One", "-b", "vps"] + options, in: daemon.directory)
@@ -84,13 +84,35 @@ private func answers(
         #expect(keys.count == 2 && keys[0] == keys[1])
     }
 
-    @Test func `who wants no queue is told at once that the connection is lost`() async throws {
+    @Test func `who wants no queue is told at once that the daemon has ended`() async throws {
         var answers = answers(Submissions())
-        answers["submit"] = { _ in throw Problem(.connectionLost, "The circuit has died.") }
+        answers["submit"] = { _ in throw FakeDaemon.Death() }
+        answers["job.undo"] = answers["submit"]
         try await FakeDaemon.with(answers) { daemon in
-            let run = try await CommandRun.farseed(["stop", "One", "-b", "vps", "--no-queue"], in: daemon.directory)
-            #expect(run.status == Problem.Code.connectionLost.exitCode && run.errors.contains("farseed jobs"))
+            for command in [["stop", "One", "-b", "vps"], ["undo"]] {
+                let run = try await CommandRun.farseed(command + ["--no-queue"], in: daemon.directory)
+                #expect(run.status == Problem.Code.connectionLost.exitCode && run.errors.contains("farseed jobs"))
+            }
         }
+    }
+
+    @Test(arguments: [["--no-queue"], []])
+    func `a lost connection that a living daemon tells of is its answer`(options: [String]) async throws {
+        let submissions = Submissions()
+        var answers = answers(submissions)
+        answers["submit"] = { call in
+            submissions.note(call.arguments)
+            throw Problem(.connectionLost, "The circuit has died.")
+        }
+        answers["job.undo"] = answers["submit"]
+        try await FakeDaemon.with(answers) { daemon in
+            for command in [["stop", "One", "-b", "vps"], ["undo"]] {
+                let run = try await CommandRun.farseed(command + options, in: daemon.directory)
+                #expect(run.status == Problem.Code.connectionLost.exitCode)
+                #expect(run.errors.contains("The circuit has died.") && !run.errors.contains("farseed jobs"))
+            }
+        }
+        #expect(submissions.all.count == 2)
     }
 
     @Test(

@@ -37,11 +37,20 @@ struct DaemonErrand: Sendable {
 
     /// Waits as `patience` says; throws the `Problem` that ended the job.
     func carriedOut(over connection: CallConnection) async throws -> ChangeOutcome {
+        if let answer = await answer(of: connection) { return try answer.get() }
+        guard !patience.refusesQueue else { throw Self.unanswered }
+        return try await repeated()
+    }
+
+    /// Nil where the daemon has ended before it answered. One that lives says of a broken circuit, too, that a connection
+    /// is lost: that is its answer.
+    private func answer(of daemon: CallConnection) async -> Result<ChangeOutcome, any Error>? {
         do {
-            return try await asked(of: connection)
-        } catch  where Failure.problem(error)?.code == .connectionLost {
-            guard !patience.refusesQueue else { throw Self.unanswered }
-            return try await repeated()
+            return .success(try await asked(of: daemon))
+        } catch  where daemon.isOver && Failure.problem(error)?.code == .connectionLost {
+            return nil
+        } catch {
+            return .failure(error)
         }
     }
 
@@ -49,11 +58,14 @@ struct DaemonErrand: Sendable {
     private func repeated() async throws -> ChangeOutcome {
         var next = NextDaemon(configuration, within: Self.restarting)
         while let connection = try await next.connection(until: deadline) {
+            let answer: Result<ChangeOutcome, any Error>?
             do {
-                return try await Backend.greeting(connection) { try await asked(of: connection) }
+                answer = try await Backend.greeting(connection) { await self.answer(of: connection) }
             } catch  where Failure.problem(error)?.code == .connectionLost {
-                // It has ended as well.
+                // It has ended before it greeted.
+                continue
             }
+            if let answer { return try answer.get() }
         }
         throw Self.unanswered
     }

@@ -10,8 +10,13 @@ import Wire
 struct FakeDaemon: CallHandler {
     typealias Answer = @Sendable (IncomingCall) async throws -> Value
 
+    /// What an answer throws in place of one: the connection ends at once, as that of a daemon which has died.
+    struct Death: Error {}
+
     let directory: URL
     private let answers: [String: Answer]
+    /// Of the connection that this one serves.
+    private var stream: ChannelByteStream?
 
     private init(directory: URL, answers: [String: Answer]) {
         self.directory = directory
@@ -52,11 +57,13 @@ struct FakeDaemon: CallHandler {
     }
 
     private func serve(_ stream: ChannelByteStream) async {
+        var handler = self
+        handler.stream = stream
         let connection = CallConnection(
             stream: stream,
             hello: Hello(software: "farseed test", capabilities: ["exec", "watch"]),
             side: .callee,
-            handler: self
+            handler: handler
         )
         try? await connection.run()
     }
@@ -65,6 +72,11 @@ struct FakeDaemon: CallHandler {
         guard let answer = answers[call.procedure] else {
             throw Problem(.unknownProcedure, "The test does not answer \(call.procedure).")
         }
-        return try await answer(call)
+        do {
+            return try await answer(call)
+        } catch let death as Death {
+            await stream?.close()
+            throw death
+        }
     }
 }

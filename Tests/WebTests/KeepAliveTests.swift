@@ -1,6 +1,7 @@
 /// A websocket's peer is asked whether it is there when it gives no sign of that, and no more often.
 import Glibc
 import NIOCore
+import NIOPosix
 import Testing
 
 @testable import Web
@@ -102,6 +103,87 @@ import Testing
             #expect(try await silent.frame() == nil)
             answering.close()
         }
+    }
+
+    @Test("Who has not read all that was sent when it is asked gets the ping behind that")
+    func slow() async throws {
+        let (looks, look) = AsyncStream<Bool>.makeStream()
+        let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .childChannelOption(.socketOption(.so_sndbuf), value: 16_384)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Starter(look)) }
+            }
+            .bind(host: "127.0.0.1", port: 0)
+            .get()
+        let client = try await RawClient.connect(port: try #require(server.localAddress?.port))
+        try await client.setReading(false)
+        try await client.send([0])
+        let wasFull = try await within {
+            for await wasFull in looks { return wasFull }
+            return false
+        }
+        #expect(wasFull)
+        try await client.setReading(true)
+        let socket = TestSocket(client: client)
+        var frame = try await socket.frame()
+        while frame?.opcode == 2 { frame = try await socket.frame() }
+        #expect(frame == ServerFrame(opcode: 9, payload: []))
+        client.close()
+        try await server.close()
+    }
+}
+
+/// Makes a websocket of the connection once the client has sent something.
+private final class Starter: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let look: AsyncStream<Bool>.Continuation
+    private var isStarted = false
+
+    init(_ look: AsyncStream<Bool>.Continuation) { self.look = look }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isStarted else { return }
+        isStarted = true
+        var limits = WebConfiguration.Limits()
+        limits.pingAfter = 100
+        limits.pingAtLatest = 100
+        let user = Filler(context.eventLoop, look)
+        try? context.pipeline.syncOperations.addHandler(WebSocketHandler(limits: limits, isPlain: true, user: user))
+    }
+}
+
+/// Sends more than the channel takes until the first look at the peer is over; tells whether it was full then.
+private final class Filler: WebSocketUser {
+    private static let frame = WebSocketFrame.encode(.binary, [UInt8](repeating: 0, count: 60_000))
+    /// Tasks of an event loop run in the order of their times, and this one is after that of the look.
+    private static let untilLooked = TimeAmount.milliseconds(400)
+
+    private let eventLoop: any EventLoop
+    private let look: AsyncStream<Bool>.Continuation
+    private var socket: WebSocketHandler?
+
+    init(_ eventLoop: any EventLoop, _ look: AsyncStream<Bool>.Continuation) {
+        self.eventLoop = eventLoop
+        self.look = look
+    }
+
+    func opened(_ socket: WebSocketHandler) {
+        self.socket = socket
+        fill()
+        eventLoop.assumeIsolated().scheduleTask(in: Self.untilLooked) { [self] in
+            self.socket = nil
+            look.yield(!socket.isWritable)
+        }
+    }
+
+    func becameWritable() { fill() }
+    func received(_ opcode: WebSocketOpcode, _ message: ByteBuffer) {}
+    func directChanged(_ descriptor: NIOBSDSocket.Handle?) {}
+    func closed() { socket = nil }
+
+    private func fill() {
+        while let socket, socket.isWritable { socket.send(Self.frame) }
     }
 }
 

@@ -260,8 +260,8 @@ final class WebSocketHandler: ChannelDuplexHandler {
             switch keepAlive.looked(at: .now(), acknowledged: acknowledged) {
             case .wait(let delay): look(context, in: delay)
             case .ping(let delay):
-                // Nothing is added to what waits already: whoever does not read that is gone, too.
-                if context.channel.isWritable { deliver(Self.ping) }
+                // Also to one who reads slowly, behind what waits for it already: nobody is ended who was not asked.
+                deliver(Self.ping)
                 look(context, in: delay)
             case .end: end(context)
             }

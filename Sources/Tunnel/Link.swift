@@ -136,13 +136,15 @@ package final class Link: Service {
             }
             defer { group.cancelAll() }
             if let connection = try await group.next() ?? nil { return connection }
-            throw status.problem
-                ?? Problem(
-                    .linkDown,
-                    "The link to the seedbox is not up yet. See `farseed status`, or wait longer by --timeout."
-                )
+            throw status.problem ?? Self.notUp
         }
     }
+
+    /// What keeps a caller from its call where nothing else is known to.
+    package static let notUp = Problem(
+        .linkDown,
+        "The link to the seedbox is not up yet. See `farseed status`, or wait longer by --timeout."
+    )
 
     // MARK: The shell of the machine
 

@@ -140,14 +140,21 @@ struct ControlHandler: CallHandler {
         }
     }
 
-    /// A session that has ended takes no call, and so nothing was sent: the next one is waited for.
+    /// A session that has ended takes no call, and so nothing was sent: the next one is waited for. Where none comes, that
+    /// is not told by the code of a connection lost under way, by which nobody knows how far the program came.
     private func opened(_ call: IncomingCall, on box: Box) async throws -> OutgoingCall {
         let deadline = ContinuousClock.now + Self.patience(call)
         while true {
-            let connection = try await box.link.connection(within: max(.zero, deadline - .now))
+            let connection: CallConnection
+            do {
+                connection = try await box.link.connection(within: max(.zero, deadline - .now))
+            } catch let problem as Problem where problem.code == .connectionLost {
+                throw Problem(.linkDown, problem.message)
+            }
             do {
                 return try await connection.open(call.procedure, call.arguments)
-            } catch  where connection.isOver && ContinuousClock.now < deadline {
+            } catch  where connection.isOver {
+                guard ContinuousClock.now < deadline else { throw Link.notUp }
                 try await Task.sleep(for: Self.untilReplaced)
             }
         }

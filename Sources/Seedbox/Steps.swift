@@ -54,7 +54,8 @@ package struct ToldNumbers: Sendable {
         var rest = Delta(del: delta.del)
         var steps: Steps = [:]
         for hash in delta.del { torrents[hash] = nil }
-        if torrents.count + delta.set.count > Self.most { torrents = torrents.filter { delta.set[$0.key] != nil } }
+        let newcomers = delta.set.keys.count { torrents[$0] == nil }
+        if torrents.count + newcomers > Self.most { torrents = torrents.filter { delta.set[$0.key] != nil } }
         for (hash, changes) in delta.set {
             let known = torrents[hash] ?? Torrent(hash: hash)
             var others: [Field: Value] = [:]

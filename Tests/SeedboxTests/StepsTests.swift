@@ -73,4 +73,20 @@ import Testing
         let back = told.split(Delta(set: [hash: [.left: 7]]))
         #expect(back.rest == Delta(set: [hash: [.left: 7]]) && back.steps.isEmpty)
     }
+
+    @Test("What is in mind already takes no second place there")
+    func places() {
+        func delta(_ numbers: Range<Int>, _ left: Int64) -> Delta {
+            Delta(set: Dictionary(uniqueKeysWithValues: Self.hashes[numbers].map { ($0, [.left: .int(left)]) }))
+        }
+        var told = ToldNumbers()
+        _ = told.split(delta(0..<40, 10))
+        // 40 that are known, and five new ones.
+        #expect(told.split(delta(20..<45, 9)).steps.count == 20)
+        let others = told.split(delta(0..<20, 8))
+        #expect(others.rest.isEmpty && others.steps.count == 20)
+        // One more than there is room for: only what changes now is kept.
+        _ = told.split(delta(45..<65, 10))
+        #expect(told.split(delta(0..<20, 7)).steps.isEmpty)
+    }
 }

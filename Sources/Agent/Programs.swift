@@ -165,7 +165,10 @@ final class Programs: Sendable {
                     break
                 }
                 let passed = secrets.isEmpty ? bytes : ByteBuffer(bytes: filter.pass(Array(bytes.readableBytesView)))
-                if passed.readableBytes > 0 { try await call.send(passed, lane: lane) }
+                guard passed.readableBytes > 0 else { continue }
+                // Most programs say all that they say when they end.
+                call.gather()
+                try await call.send(passed, lane: lane)
             }
             let rest = filter.finish()
             if !rest.isEmpty { try await call.send(ByteBuffer(bytes: rest), lane: lane) }

@@ -7,6 +7,8 @@ import Wire
 extension CallConnection {
     /// Bytes of data in one frame, so that calls take turns.
     private static let maximumPiece = 32_768
+    /// From a program's last words to its end, most often.
+    private static let gathering = Duration.milliseconds(5)
 
     func nextInput(_ id: UInt32) async -> CallInput? {
         let next: CallInput?? = try? await attempting { state in
@@ -98,6 +100,16 @@ extension CallConnection {
 
     func credit(_ id: UInt32) -> Int {
         locked { $0.machine.credit(id) }
+    }
+
+    func gather(_ id: UInt32) {
+        guard let period = locked({ $0.gathering.begin(id) }) else { return }
+        Task {
+            try? await Task.sleep(for: Self.gathering)
+            locked { state in
+                if state.gathering.end(period) { state.wake(.writer) }
+            }
+        }
     }
 
     func send(_ bytes: ByteBuffer, lane: UInt8, on id: UInt32) async throws {

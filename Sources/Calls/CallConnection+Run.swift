@@ -94,6 +94,8 @@ extension CallConnection {
     /// What is to be written next; nil when the connection is over and all is written.
     private func nextBytes() async -> ByteBuffer? {
         let bytes: ByteBuffer?? = try? await attempting { state in
+            guard !state.gathering.holds || state.queue.hasChunk || state.end != nil else { return .wait(.writer) }
+            state.gathering.taken()
             guard let bytes = state.queue.take() else { return state.end == nil ? .wait(.writer) : .done(nil) }
             if state.queue.hasSpace { state.wake(.space) }
             state.wake(.urgentSpace)
@@ -264,6 +266,7 @@ extension CallConnection {
                 guard state.queue.hasSpace else { return .wait(.space) }
                 if state.machine.answer(id) { state.append(kind, call: id, payload: payload) }
             }
+            if state.gathering.answered(id) { state.wake(.writer) }
             if let record = state.records.removeValue(forKey: id) {
                 state.unread -= record.inbox.reduce(0) { $0 + $1.cost }
             }

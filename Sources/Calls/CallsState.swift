@@ -76,6 +76,7 @@ struct CallsState {
     /// What a loss is to those who call, where that is known.
     let loss: Problem?
     var queue = FrameQueue()
+    var gathering = Gathering()
     var waits = WaitList()
     var records: [UInt32: Record] = [:]
     var pings: [UInt64: Ping] = [:]

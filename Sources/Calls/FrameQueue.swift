@@ -16,6 +16,8 @@ struct FrameQueue: Sendable {
 
     var isEmpty: Bool { bytes == 0 && urgent.readableBytes == 0 }
     var hasSpace: Bool { bytes < Self.bound }
+    /// As much as is written at a time.
+    var hasChunk: Bool { bytes >= Self.chunk }
     var hasUrgentSpace: Bool { urgent.readableBytes < Self.urgentBound }
 
     /// Queues what stands before everything else in the stream, or overtakes what waits.

@@ -55,5 +55,8 @@ package final class IncomingCall: Sendable {
         try await connection.send(bytes, lane: lane, on: id)
     }
 
+    /// Holds back what is sent from now on for a moment, in which the answer may come: then all of it leaves in one write.
+    package func gather() { connection.gather(id) }
+
     package func end(lane: UInt8) async throws { try await connection.end(lane: lane, on: id) }
 }

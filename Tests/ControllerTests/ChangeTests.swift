@@ -9,59 +9,8 @@ import Testing
 
 @testable import Controller
 
-/// What the daemon was asked to do.
-private final class Submissions: Sendable {
-    private let state = Mutex<[Value]>([])
-
-    var all: [Value] { state.withLock { $0 } }
-
-    func note(_ value: Value) { state.withLock { $0.append(value) } }
-}
-
-private let hash = String(repeating: "a", count: 40)
-private let other = String(repeating: "b", count: 40)
-
-private func snapshot(_ call: IncomingCall, _ fields: [Field: Value] = [:]) async throws {
-    let torrents = [(hash, "One"), (other, "Two")].map { hash, name in
-        Torrent(
-            hash: InfoHash(hash)!,
-            [.name: .string(name), .status: "stopped", .labels: ["x"], .size: 5, .progress: 0.5].merging(fields) { $1 }
-        )
-    }
-    try await call.emit(
-        Event.snapshot(position: Position(epoch: 1, seq: 0), part: 0, parts: 1, torrents: torrents).value
-    )
-}
-
-private func answers(
-    _ submissions: Submissions,
-    state: Value = ["state": "done", "ended": true],
-    result: Value = .null
-) -> [String: FakeDaemon.Answer] {
-    [
-        "torrents": { call in
-            try await snapshot(call)
-            return ["link": LinkStatus(state: "live").value]
-        },
-        "submit": { call in
-            var upload = ByteBuffer()
-            if call.arguments["upload"]?.bool == true {
-                receiving: for await input in call.inputs {
-                    switch input {
-                    case .data(_, var bytes): upload.writeBuffer(&bytes)
-                    case .end: break receiving
-                    case .event: break
-                    }
-                }
-            }
-            var noted = call.arguments.map ?? [:]
-            if upload.readableBytes > 0 { noted["uploaded"] = .int(Int64(upload.readableBytes)) }
-            submissions.note(.map(noted))
-            try await call.emit(["id": 7, "state": "accepted", "ended": false])
-            return .map((state.map ?? [:]).merging(["id": 7, "result": result]) { old, _ in old })
-        },
-    ]
-}
+private let hash = TwoTorrents.hash
+private let other = TwoTorrents.other
 
 @Suite struct ChangeTests {
     @Test(arguments: [["--no-wait"], ["--timeout", "30"], []])
@@ -69,7 +18,7 @@ private func answers(
         options: [String]
     ) async throws {
         let submissions = Submissions()
-        var answers = answers(submissions)
+        var answers = TwoTorrents.answers(submissions)
         let submit = try #require(answers["submit"])
         answers["submit"] = { call in
             guard submissions.all.isEmpty else { return try await submit(call) }
@@ -85,7 +34,7 @@ private func answers(
     }
 
     @Test func `who wants no queue is told at once that the daemon has ended`() async throws {
-        var answers = answers(Submissions())
+        var answers = TwoTorrents.answers(Submissions())
         answers["submit"] = { _ in throw FakeDaemon.Death() }
         answers["job.undo"] = answers["submit"]
         try await FakeDaemon.with(answers) { daemon in
@@ -99,7 +48,7 @@ private func answers(
     @Test(arguments: [["--no-queue"], []])
     func `a lost connection that a living daemon tells of is its answer`(options: [String]) async throws {
         let submissions = Submissions()
-        var answers = answers(submissions)
+        var answers = TwoTorrents.answers(submissions)
         answers["submit"] = { call in
             submissions.note(call.arguments)
             throw Problem(.connectionLost, "The circuit has died.")
@@ -156,7 +105,7 @@ private func answers(
         expected: Value
     ) async throws {
         let submissions = Submissions()
-        try await FakeDaemon.with(answers(submissions)) { daemon in
+        try await FakeDaemon.with(TwoTorrents.answers(submissions)) { daemon in
             let run = try await CommandRun.farseed(arguments + ["-b", "vps"], in: daemon.directory)
             #expect(run.status == 0, "\(run.errors)")
         }
@@ -173,7 +122,7 @@ private func answers(
     @Test func `a magnet link, an address and a small file are added, a duplicate with its own code`() async throws {
         let submissions = Submissions()
         let result: Value = ["hash": .string(hash), "name": "New\u{1B}", "duplicate": true]
-        try await FakeDaemon.with(answers(submissions, result: result)) { daemon in
+        try await FakeDaemon.with(TwoTorrents.answers(submissions, result: result)) { daemon in
             let file = daemon.directory.appending(path: "x.torrent")
             try Data("d4:infode".utf8).write(to: file)
             let run = try await CommandRun.farseed(
@@ -203,7 +152,8 @@ private func answers(
 
     @Test func `a large file travels on a lane`() async throws {
         let submissions = Submissions()
-        try await FakeDaemon.with(answers(submissions, result: ["hash": .string(hash), "name": "x"])) { daemon in
+        try await FakeDaemon.with(TwoTorrents.answers(submissions, result: ["hash": .string(hash), "name": "x"])) {
+            daemon in
             let file = daemon.directory.appending(path: "x.torrent")
             try (Data("d4:info".utf8) + Data(repeating: 0x61, count: 1_000_000)).write(to: file)
             let run = try await CommandRun.farseed(["add", "-b", "vps", file.path], in: daemon.directory)
@@ -214,7 +164,7 @@ private func answers(
 
     @Test func `what is no torrent is refused before anything is sent`() async throws {
         let submissions = Submissions()
-        try await FakeDaemon.with(answers(submissions)) { daemon in
+        try await FakeDaemon.with(TwoTorrents.answers(submissions)) { daemon in
             let file = daemon.directory.appending(path: "x.torrent")
             try Data("<html>".utf8).write(to: file)
             let html = try await CommandRun.farseed(["add", "-b", "vps", file.path], in: daemon.directory)
@@ -234,7 +184,7 @@ private func answers(
         let failed: Value = [
             "state": "failed", "ended": true, "problem": Problem(.transmissionRefused, "No.").value,
         ]
-        try await FakeDaemon.with(answers(Submissions(), state: failed)) { daemon in
+        try await FakeDaemon.with(TwoTorrents.answers(Submissions(), state: failed)) { daemon in
             let run = try await CommandRun.farseed(["stop", "-b", "vps", "all", "--json"], in: daemon.directory)
             #expect(run.status == Problem.Code.transmissionRefused.exitCode)
             #expect(run.errors == "farseed: No.\n")
@@ -244,7 +194,7 @@ private func answers(
 
     @Test func `a job that waits is told by its number`() async throws {
         let waiting: Value = ["state": "waiting", "ended": false]
-        try await FakeDaemon.with(answers(Submissions(), state: waiting)) { daemon in
+        try await FakeDaemon.with(TwoTorrents.answers(Submissions(), state: waiting)) { daemon in
             let run = try await CommandRun.farseed(["stop", "-b", "vps", "all", "--no-wait"], in: daemon.directory)
             #expect(run.status == 0)
             #expect(run.text.hasPrefix("accepted as job 7;"))
@@ -252,7 +202,7 @@ private func answers(
     }
 
     @Test func `a time limit ends the waiting, not the job`() async throws {
-        var answers = answers(Submissions())
+        var answers = TwoTorrents.answers(Submissions())
         answers["submit"] = { call in
             try await call.emit(["id": 7, "state": "waiting", "ended": false])
             try await Task.sleep(for: .seconds(60))
@@ -290,39 +240,6 @@ private func answers(
         }
     }
 
-    @Test func `--wait is not over while the job itself has not ended`() async throws {
-        let waiting: Value = ["state": "waiting", "ended": false]
-        try await FakeDaemon.with(answers(Submissions(), state: waiting)) { daemon in
-            for line in [["stop", "all"], ["add", "magnet:?xt=urn:btih:\(hash)"]] {
-                let run = try await CommandRun.farseed(line + ["-b", "vps", "--wait", "stopped"], in: daemon.directory)
-                #expect(run.status == Problem.Code.timedOut.exitCode && run.errors.contains("job 7"), "\(run)")
-                #expect(run.output.isEmpty)
-            }
-        }
-    }
-
-    @Test func `--wait does not believe what was so before the link went away`() async throws {
-        var answers = answers(Submissions())
-        answers["watch"] = { call in
-            try await call.emit(["kind": "link", "link": LinkStatus(state: "connecting").value])
-            // All are stopped here; they were, as turns out when the link is back.
-            try await snapshot(call)
-            let broken: [Field: Value] = [.status: "downloading", .error: 3]
-            let delta = Delta(set: [InfoHash(hash)!: broken, InfoHash(other)!: broken])
-            try await call.emit(Event.delta(position: Position(epoch: 1, seq: 1), delta).value)
-            try await call.emit(["kind": "link", "link": LinkStatus(state: "live").value])
-            try await Task.sleep(for: .seconds(60))
-            return .null
-        }
-        try await FakeDaemon.with(answers) { daemon in
-            let run = try await CommandRun.farseed(
-                ["stop", "-b", "vps", "all", "--wait", "stopped"],
-                in: daemon.directory
-            )
-            #expect(run.status == Problem.Code.transmissionRefused.exitCode, "\(run)")
-        }
-    }
-
     @Test func `who wants no queue takes back what the daemon could not send in time`() async throws {
         let submit: FakeDaemon.Answer = { call in
             try await call.emit(["id": 7, "state": "accepted", "ended": false])
@@ -334,7 +251,7 @@ private func answers(
         ]
         let done: Value = ["id": 7, "state": "done", "ended": true]
         for (state, code) in [(waiting, Problem.Code.hostUnreachable.exitCode), (done, 0)] {
-            var answers = answers(Submissions())
+            var answers = TwoTorrents.answers(Submissions())
             answers["submit"] = submit
             answers["job"] = { _ in state }
             answers["job.cancel"] = { _ in ["id": 7, "state": "cancelled", "ended": true] }
@@ -360,94 +277,6 @@ private func answers(
         #expect(run.status == 64 && run.errors.contains("--"), "\(run)")
     }
 
-    @Test func `--wait follows the torrents to their goal`() async throws {
-        var answers = answers(Submissions())
-        answers["watch"] = { call in
-            try await snapshot(call)
-            try await call.emit(
-                Event.delta(
-                    position: Position(epoch: 1, seq: 1),
-                    Delta(set: [InfoHash(hash)!: [.status: "seeding"], InfoHash(other)!: [.status: "seeding"]])
-                ).value
-            )
-            try await Task.sleep(for: .seconds(60))
-            return .null
-        }
-        try await FakeDaemon.with(answers) { daemon in
-            let run = try await CommandRun.farseed(
-                ["start", "-b", "vps", "all", "--wait", "seeding"],
-                in: daemon.directory
-            )
-            #expect(run.status == 0, "\(run.errors)")
-            let never = try await CommandRun.farseed(
-                ["start", "-b", "vps", "all", "--wait", "done", "--timeout", "1"],
-                in: daemon.directory
-            )
-            #expect(never.status == Problem.Code.timedOut.exitCode)
-        }
-    }
-
-    @Test func `--wait goes on with the daemon that comes after one that has ended`() async throws {
-        let watches = Mutex(0)
-        var answers = answers(Submissions())
-        answers["watch"] = { call in
-            let number = watches.withLock { count in
-                count += 1
-                return count
-            }
-            // One of the two is seen to be so before the end, and need not be so any more.
-            let seeding = InfoHash(number == 1 ? hash : other)!
-            try await snapshot(call)
-            let delta = Delta(set: [seeding: [.status: "seeding"]])
-            try await call.emit(Event.delta(position: Position(epoch: 1, seq: 1), delta).value)
-            try await call.emit(["kind": "link", "link": LinkStatus(state: "live").value])
-            if number == 1 { throw Problem(.connectionLost, "The daemon has ended.") }
-            try await Task.sleep(for: .seconds(60))
-            return .null
-        }
-        try await FakeDaemon.with(answers) { daemon in
-            let line = ["start", "-b", "vps", "all", "--wait", "seeding"]
-            let run = try await CommandRun.farseed(line, in: daemon.directory)
-            #expect(run.status == 0, "\(run)")
-            #expect(watches.withLock(\.self) == 2)
-        }
-    }
-
-    @Test func `--wait has its time also where no daemon comes after one that has ended`() async throws {
-        let directory = Mutex("")
-        var answers = answers(Submissions())
-        answers["watch"] = { _ in
-            unlink(directory.withLock(\.self) + "/control.sock")
-            throw Problem(.connectionLost, "The daemon has ended.")
-        }
-        try await FakeDaemon.with(answers) { daemon in
-            directory.withLock { $0 = daemon.directory.path }
-            let line = ["start", "-b", "vps", "all", "--wait", "seeding", "--timeout", "4"]
-            let run = try await CommandRun.farseed(line, in: daemon.directory)
-            #expect(run.status == Problem.Code.timedOut.exitCode, "\(run)")
-        }
-    }
-
-    @Test func `another daemon is waited for as long as one may take, and no longer`() async throws {
-        let nowhere = Configuration(stateDirectory: "/nowhere")
-        var next = NextDaemon(nowhere, within: .milliseconds(300))
-        let began = ContinuousClock.now
-        #expect(try await next.connection(until: nil) == nil)
-        #expect(ContinuousClock.now - began >= .milliseconds(300))
-        #expect(try await next.connection(until: nil) == nil)
-        var short = NextDaemon(nowhere, within: .seconds(600))
-        #expect(try await short.connection(until: .now) == nil)
-    }
-
-    @Test func `a wait ends with a torrent that is gone or broken`() throws {
-        let one = InfoHash(hash)!
-        var wait = TorrentWait(.done, [one])
-        #expect(try !wait.isOver([one: Torrent(hash: one, [.progress: 1])]))
-        #expect(throws: Problem.self) { try wait.isOver([one: Torrent(hash: one, [.error: 3])]) }
-        #expect(throws: Problem.self) { try wait.isOver([:]) }
-        #expect(try wait.isOver([one: Torrent(hash: one, [.progress: 1, .size: 9])]))
-    }
-
     @Test func `jobs are listed, cancelled and taken back`() async throws {
         let job: Value = [
             "id": 7, "state": "waiting", "box": "vps", "verb": "torrent.stop", "targets": 2, "who": "me\u{1B}",
@@ -469,7 +298,7 @@ private func answers(
                 ]
             },
             "watch": { call in
-                try await snapshot(call)
+                try await TwoTorrents.snapshot(call)
                 try await Task.sleep(for: .seconds(60))
                 return .null
             },
@@ -498,7 +327,7 @@ private func answers(
     }
 
     @Test func `details are read in pages and shown safely`() async throws {
-        var answers = answers(Submissions())
+        var answers = TwoTorrents.answers(Submissions())
         answers["torrent.get"] = { call in
             let from = call.arguments["files_from"]?.int ?? 0
             let files: [Value] = (from..<min(from + 2, 3)).map {

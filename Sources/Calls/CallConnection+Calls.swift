@@ -7,8 +7,6 @@ import Wire
 extension CallConnection {
     /// Bytes of data in one frame, so that calls take turns.
     private static let maximumPiece = 32_768
-    /// From a program's last words to its end, most often.
-    private static let gathering = Duration.milliseconds(5)
 
     func nextInput(_ id: UInt32) async -> CallInput? {
         let next: CallInput?? = try? await attempting { state in
@@ -102,10 +100,10 @@ extension CallConnection {
         locked { $0.machine.credit(id) }
     }
 
-    func gather(_ id: UInt32) {
+    func gather(_ id: UInt32, within limit: Duration) {
         guard let period = locked({ $0.gathering.begin(id) }) else { return }
         Task {
-            try? await Task.sleep(for: Self.gathering)
+            try? await Task.sleep(for: limit)
             locked { state in
                 if state.gathering.end(period) { state.wake(.writer) }
             }

@@ -56,7 +56,9 @@ package final class IncomingCall: Sendable {
     }
 
     /// Holds back what is sent from now on for a moment, in which the answer may come: then all of it leaves in one write.
-    package func gather() { connection.gather(id) }
+    ///
+    /// The limit is, most often, the time from a program's last words to its end.
+    package func gather(within limit: Duration = .milliseconds(5)) { connection.gather(id, within: limit) }
 
     package func end(lane: UInt8) async throws { try await connection.end(lane: lane, on: id) }
 }

@@ -56,7 +56,7 @@ import Testing
         let counted = CountingStream(pair.1)
         try await connected(streams: (pair.0, counted)) { call in
             counted.forget()
-            call.gather()
+            call.gather(within: .seconds(60))
             try await call.send(ByteBuffer(string: "done"), lane: 1)
             try await call.end(lane: 1)
             try await call.end(lane: 2)

@@ -77,7 +77,7 @@ extension AgentCore {
     /// Runs a program, once for each key. What an earlier run with the same key wrote is not kept.
     func execute(_ call: IncomingCall) async throws -> Value {
         // Whatever it changed in Transmission, `recently-active` may not tell.
-        defer { source.mutated() }
+        defer { source.mayHaveChanged() }
         guard let key = call.arguments["key"], !key.isNull else {
             return try await programs.run(call)
         }

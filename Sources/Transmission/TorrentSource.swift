@@ -62,9 +62,14 @@ package final class TorrentSource: Sendable {
     }
 
     /// A command of ours has changed something: look at once, and let whoever comes now wait for that look.
-    package func mutated() {
+    package func mutated() { changed { $0.mutated(now: $1) } }
+
+    /// A program of ours may have changed something: look when it is quiet again.
+    package func mayHaveChanged() { changed { $0.mayHaveChanged(now: $1) } }
+
+    private func changed(_ step: (inout Watcher, Int64) -> Void) {
         state.withLock { state in
-            state.watcher.mutated(now: now)
+            step(&state.watcher, now)
             state.outdated = state.asked
             state.lookedAt = .min / 2
         }

@@ -58,6 +58,8 @@ package struct Watcher: Sendable {
     private var sessionDue: Int64 = 0
     private var hotDue: Int64 = 0
     private var coldDue: Int64 = 0
+    /// When to look at what programs of ours may have changed, and when it has to be at the latest.
+    private var changedDue: (next: Int64, latest: Int64)?
     private var fullDue: Int64 = 0
     private var lastTable: Int64?
     private var daemonSession: String?
@@ -94,12 +96,20 @@ package struct Watcher: Sendable {
 
     /// A command of ours has changed something: look at once.
     package mutating func mutated(now: Int64) {
+        changedDue = nil
         hotDue = now
         coldDue = now
         sessionDue = min(sessionDue, now + timing.watched)
     }
 
+    /// A program of ours may have changed something. What programs that follow each other change is looked at together.
+    package mutating func mayHaveChanged(now: Int64) {
+        let latest = changedDue?.latest ?? now + timing.quietAtLatest
+        changedDue = (min(now + timing.quiet, latest), latest)
+    }
+
     package mutating func next(now: Int64) -> Action {
+        if let due = changedDue?.next, due <= now { mutated(now: now) }
         if retryAt > now { return .wait(until: retryAt) }
         if isSessionDue(now: now) { return .ask(.session) }
         if unfinished != nil, let wanted = extras.next(Self.batch) { return .ask(.torrents(.some(wanted), .extras)) }
@@ -112,7 +122,7 @@ package struct Watcher: Sendable {
         if let wanted = extras.next(Self.batch) { return .ask(.torrents(.some(wanted), .extras)) }
         if hotDue <= now { return .ask(.torrents(.recent, .hot)) }
         if coldDue <= now { return .ask(.torrents(.all, .cold)) }
-        return .wait(until: min(fullDue, hotDue, coldDue))
+        return .wait(until: min(fullDue, hotDue, coldDue, changedDue?.next ?? .max))
     }
 
     /// Right before a look at what moves, so that what both bring can be told together.

@@ -16,6 +16,9 @@ package struct WatcherTiming: Sendable, Hashable {
     package var gap: Int64 = 50_000
     /// The session's settings and statistics.
     package var session: Int64 = 30_000
+    /// How long it is quiet after programs of ours before what they changed is looked at, and when it is at the latest.
+    package var quiet: Int64 = 100
+    package var quietAtLatest: Int64 = 1_000
     /// Until the next try when the daemon is down or busy, and when it refuses us.
     package var retry: Int64 = 2_000
     package var retryUnauthorized: Int64 = 10_000

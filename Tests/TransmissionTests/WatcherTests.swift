@@ -220,6 +220,35 @@ import Testing
         #expect(watcher.next(now: 3) == .ask(.torrents(.all, .cold)))
     }
 
+    @Test func `what programs may have changed is looked at when it is quiet, and however busy they are before long`()
+        throws
+    {
+        let (quiet, latest) = (Self.timing.quiet, Self.timing.quietAtLatest)
+        var watcher = try watching()
+        watcher.setWatched(false, now: 0)
+        watcher.mayHaveChanged(now: 10)
+        #expect(watcher.next(now: 10) == .wait(until: 10 + quiet))
+        watcher.mayHaveChanged(now: 9 + quiet)
+        #expect(watcher.next(now: 10 + quiet) == .wait(until: 9 + 2 * quiet))
+        for now in stride(from: 10, through: 10 + latest, by: Int(quiet / 2)) {
+            watcher.mayHaveChanged(now: Int64(now))
+        }
+        #expect(watcher.next(now: 9 + latest) == .wait(until: 10 + latest))
+        #expect(watcher.next(now: 10 + latest) == .ask(hot))
+        _ = watcher.received(.torrents([], removed: []), to: hot, daemonSession: "one", now: 10 + latest)
+        #expect(watcher.next(now: 10 + latest) == .ask(.torrents(.all, .cold)))
+        // The next begin anew.
+        watcher.mayHaveChanged(now: 20 + latest)
+        watcher.mayHaveChanged(now: 10 + latest + quiet)
+        _ = watcher.received(
+            .torrents([row(first, 1)], removed: []),
+            to: .torrents(.all, .cold),
+            daemonSession: "one",
+            now: 10 + latest + quiet
+        )
+        #expect(watcher.next(now: 10 + latest + quiet) == .wait(until: 10 + latest + 2 * quiet))
+    }
+
     @Test func `busy, down and unauthorized are three things, told once each, and the table stays`() throws {
         var watcher = try watching()
         #expect(watcher.failed(TransmissionError(.busy, "b"), now: 1) == [.daemon(DaemonStatus(.busy, "b"))])

@@ -1,6 +1,7 @@
 /// The command line `farseed`: its commands, and how each failure ends.
 import ArgumentParser
 import Foundation
+import NIOCore
 import Notation
 import Seedbox
 
@@ -49,7 +50,12 @@ struct Farseed: AsyncParsableCommand {
         // A reader that has gone is an error of the write, not of the process.
         signal(SIGPIPE, SIG_IGN)
         do {
+            if let exec = ExecRequest(line: Array(CommandLine.arguments.dropFirst())) {
+                useOneLoop()
+                return try await exec.run()
+            }
             var command = try parseAsRoot()
+            if !(command is ServeCommand) { useOneLoop() }
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {
@@ -60,8 +66,13 @@ struct Farseed: AsyncParsableCommand {
         }
     }
 
+    /// For a command, which has a connection or two: counting the cores and starting a thread for each takes a millisecond.
+    private static func useOneLoop() { NIOSingletons.groupLoopCountSuggestion = 1 }
+
     /// Tells what went wrong, a line a fault, and ends the process.
     private static func leave(with error: any Error, in notation: OutputOptions.Notation?) -> Never {
+        // A status needs no words: the parser would put together its help before it ends.
+        if let status = error as? ExitCode { Foundation.exit(status.rawValue) }
         guard let problem = Failure.problem(error) else { exit(withError: error) }
         OutputFile.error.print(Failure.lines(error, problem))
         if let text = try? notation?.text(["error": problem.value]) { OutputFile.standard.print(text) }

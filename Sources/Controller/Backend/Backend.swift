@@ -23,21 +23,21 @@ struct Backend: Sendable {
     /// Not optimized: the compiler of Swift 6.3.1 crashes where it makes one coroutine of this and what commands pass.
     @_optimize(none)
     static func with<Success: Sendable>(
-        _ options: BoxOptions,
+        _ choice: BoxChoice,
         needsBox: Bool = true,
         _ body: @Sendable (Backend) async throws -> Success
     ) async throws -> Success {
-        let configuration = try options.load(acceptMissingFiles: true)
+        let configuration = try choice.load(acceptMissingFiles: true)
         if let connection = try await ControlSocket.connect(configuration.controlSocket) {
             return try await greeting(connection) {
-                let box = try await chosenBox(options, configuration, daemon: connection, needed: needsBox)
+                let box = try await chosenBox(choice, configuration, daemon: connection, needed: needsBox)
                 return try await body(Backend(road: .daemon(connection), box: box, configuration: configuration))
             }
         }
         // The own session needs the secrets too, so now their faults count.
-        let complete = try options.load()
-        let reach = OwnReach(try ownBox(options.box, complete), of: complete, logger: options.logger)
-        let outbox = OwnOutbox(complete, boxes: [reach], logger: options.logger)
+        let complete = try choice.load()
+        let reach = OwnReach(try ownBox(choice.box, complete), of: complete, logger: choice.logger)
+        let outbox = OwnOutbox(complete, boxes: [reach], logger: choice.logger)
         do {
             let success = try await body(
                 Backend(road: .own(reach, outbox), box: reach.name, configuration: complete)
@@ -83,12 +83,12 @@ struct Backend: Sendable {
     }
 
     private static func chosenBox(
-        _ options: BoxOptions,
+        _ choice: BoxChoice,
         _ configuration: Configuration,
         daemon: CallConnection,
         needed: Bool
     ) async throws -> String? {
-        if let box = options.box { return box }
+        if let box = choice.box { return box }
         var names = configuration.boxes.map(\.name)
         if names.isEmpty, needed {
             names = DaemonReport(try await daemon.call("status")).boxes.map(\.name)

@@ -9,19 +9,19 @@ enum JobKeeper: Sendable {
 
     /// `sends`: a job may have to be carried out, so without a daemon the way to the seedbox must be configured whole.
     static func with<Success: Sendable>(
-        _ options: BoxOptions,
+        _ choice: BoxChoice,
         sends: Bool = false,
         _ body: @Sendable (JobKeeper) async throws -> Success
     ) async throws -> Success {
-        let configuration = try options.load(acceptMissingFiles: true)
+        let configuration = try choice.load(acceptMissingFiles: true)
         if let connection = try await ControlSocket.connect(configuration.controlSocket) {
             return try await Backend.greeting(connection) {
                 try await body(.daemon(connection, configuration))
             }
         }
-        let complete = sends ? try options.load() : configuration
-        let boxes = complete.boxes.map { OwnReach($0, of: complete, logger: options.logger) }
-        let outbox = OwnOutbox(complete, boxes: boxes, logger: options.logger)
+        let complete = sends ? try choice.load() : configuration
+        let boxes = complete.boxes.map { OwnReach($0, of: complete, logger: choice.logger) }
+        let outbox = OwnOutbox(complete, boxes: boxes, logger: choice.logger)
         let result: Result<Success, any Error>
         do {
             result = .success(try await body(.own(outbox)))

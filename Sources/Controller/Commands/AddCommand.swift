@@ -63,7 +63,7 @@ struct AddCommand: AsyncParsableCommand {
     func run() async throws {
         // All are read before the first is added.
         let changes = try sources.map(self.change(for:))
-        try await Backend.with(options) { backend in
+        try await Backend.with(options.choice) { backend in
             let began = ContinuousClock.now
             var duplicate: Problem?
             for added in changes {

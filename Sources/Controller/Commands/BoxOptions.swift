@@ -13,8 +13,19 @@ struct BoxOptions: ParsableArguments {
     @Flag(name: [.short, .long], help: "Say on standard error what is done.")
     var verbose = false
 
-    mutating func validate() throws {
-        if box == nil, let name = ProcessInfo.processInfo.environment["FARSEED_BOX"], !name.isEmpty { box = name }
+    var choice: BoxChoice { BoxChoice(config: config, box: box, verbose: verbose) }
+}
+
+/// What the options and the environment say together.
+struct BoxChoice: Sendable, Equatable {
+    let config: String?
+    let box: String?
+    let verbose: Bool
+
+    init(config: String?, box: String?, verbose: Bool) {
+        self.config = config
+        self.box = box ?? getenv("FARSEED_BOX").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+        self.verbose = verbose
     }
 
     func load(acceptMissingFiles: Bool = false, toServe: Bool = false) throws -> Configuration {

@@ -10,7 +10,7 @@ struct BoxesCommand: AsyncParsableCommand {
     @OptionGroup var output: FormatOptions<BoxRecord>
 
     func run() async throws {
-        let configuration = try options.load(acceptMissingFiles: true)
+        let configuration = try options.choice.load(acceptMissingFiles: true)
         // No address: what is printed here ends up in logs and bug reports.
         let boxes = configuration.boxes.map { ["name": .string($0.name), "user": .string($0.user)] as Value }
         if try !output.print(["boxes": .array(boxes)], records: boxes) {

@@ -28,7 +28,7 @@ struct ConfigCommand: AsyncParsableCommand {
 
         func run() async throws {
             do {
-                let configuration = try options.load(toServe: true)
+                let configuration = try options.choice.load(toServe: true)
                 guard let path = configuration.path else {
                     throw Problem(
                         .configurationInvalid,
@@ -58,7 +58,7 @@ struct ConfigCommand: AsyncParsableCommand {
         @OptionGroup var options: BoxOptions
 
         func run() async throws {
-            let configuration = try options.load(acceptMissingFiles: true)
+            let configuration = try options.choice.load(acceptMissingFiles: true)
             OutputFile.standard.print([
                 "configuration  \(configuration.path.map { visible($0) } ?? "none found")",
                 "state          \(visible(configuration.stateDirectory))",

@@ -10,9 +10,9 @@ struct OneTorrent: ParsableArguments {
     var torrent: String
 
     /// Its hash and details; `wanted` are `files`, `peers`, `trackers`.
-    func details(_ wanted: [String], _ options: BoxOptions) async throws -> Value {
+    func details(_ wanted: [String], _ choice: BoxChoice) async throws -> Value {
         let selection = try TorrentSelection(torrent)
-        return try await Backend.with(options) { backend in
+        return try await Backend.with(choice) { backend in
             let torrents = try await backend.selected([selection])
             guard let one = torrents.first, torrents.count == 1 else {
                 throw Problem(.ambiguous, "One torrent is shown at a time, and that means \(torrents.count).")
@@ -53,7 +53,7 @@ struct ShowCommand: AsyncParsableCommand {
     @OptionGroup var one: OneTorrent
 
     func run() async throws {
-        let details = try await one.details(["files", "trackers"], options)
+        let details = try await one.details(["files", "trackers"], options.choice)
         if try output.print(details, records: [Self.record(details)]) { return }
         OutputFile.standard.print(DetailText.overview(details, on: .of(STDOUT_FILENO)))
     }
@@ -72,7 +72,7 @@ struct FilesCommand: AsyncParsableCommand {
     @OptionGroup var one: OneTorrent
 
     func run() async throws {
-        let details = try await one.details(["files"], options)
+        let details = try await one.details(["files"], options.choice)
         let files = details["files"]?.array ?? []
         if try output.print(details, records: FileRecord.numbered(files)) { return }
         OutputFile.standard.print(DetailText.files(files, on: .of(STDOUT_FILENO)))
@@ -87,7 +87,7 @@ struct PeersCommand: AsyncParsableCommand {
     @OptionGroup var one: OneTorrent
 
     func run() async throws {
-        let details = try await one.details(["peers"], options)
+        let details = try await one.details(["peers"], options.choice)
         let peers = details["peers"]?.array ?? []
         if try output.print(details, records: peers) { return }
         OutputFile.standard.print(DetailText.peers(peers, on: .of(STDOUT_FILENO)))
@@ -102,7 +102,7 @@ struct TrackersCommand: AsyncParsableCommand {
     @OptionGroup var one: OneTorrent
 
     func run() async throws {
-        let details = try await one.details(["trackers"], options)
+        let details = try await one.details(["trackers"], options.choice)
         let trackers = details["trackers"]?.array ?? []
         if try output.print(details, records: trackers) { return }
         OutputFile.standard.print(DetailText.trackers(trackers, on: .of(STDOUT_FILENO)))

@@ -41,9 +41,9 @@ struct JobsCommand: AsyncParsableCommand {
         }
 
         func run() async throws {
-            try await JobKeeper.with(options) { keeper in
+            try await JobKeeper.with(options.choice) { keeper in
                 var arguments: [String: Value] = ["limit": .int(Int64(limit ?? Self.most))]
-                if let box = options.box { arguments["box"] = .string(box) }
+                if let box = options.choice.box { arguments["box"] = .string(box) }
                 if watch { return try await follow(keeper, .map(arguments)) }
                 if open { arguments["open"] = true }
                 let reply = try await keeper.ask("jobs", .map(arguments))
@@ -74,7 +74,7 @@ struct JobsCommand: AsyncParsableCommand {
         var id: Int
 
         func run() async throws {
-            try await JobKeeper.with(options) { keeper in
+            try await JobKeeper.with(options.choice) { keeper in
                 let job = try await keeper.ask("job", ["id": .int(Int64(id))])
                 if try !output.print(record: job) {
                     OutputFile.standard.print(try OutputOptions.Notation.yaml.text(job))
@@ -95,7 +95,7 @@ struct JobsCommand: AsyncParsableCommand {
         var ids: [Int]
 
         func run() async throws {
-            try await JobKeeper.with(options) { keeper in
+            try await JobKeeper.with(options.choice) { keeper in
                 for id in ids {
                     _ = try await keeper.ask("job.cancel", ["id": .int(Int64(id))])
                     OutputFile.standard.print("cancelled job \(id)")
@@ -121,7 +121,7 @@ struct UndoCommand: AsyncParsableCommand {
 
     func run() async throws {
         let began = ContinuousClock.now
-        let outcome = try await JobKeeper.with(options, sends: true) { keeper in
+        let outcome = try await JobKeeper.with(options.choice, sends: true) { keeper in
             let outcome = try await keeper.undo(id.map(Int64.init), waiting.patience(since: began))
             if let backend = keeper.backend(of: outcome.job) {
                 try await waiting.follow(outcome, outcome.hashes, since: began, backend)

@@ -31,7 +31,9 @@ struct ListCommand: AsyncParsableCommand {
 
     func run() async throws {
         let selections = try selection.map { text throws(Problem) in try TorrentSelection(text) }
-        let listing = try await Backend.with(options) { try await $0.torrents(patience: patience.map { .seconds($0) }) }
+        let listing = try await Backend.with(options.choice) {
+            try await $0.torrents(patience: patience.map { .seconds($0) })
+        }
         var torrents = listing.sorted
         if !selections.isEmpty { torrents = try TorrentSelection.torrents(selections, in: torrents) }
         if try !output.print(TorrentList.value(listing, torrents), records: torrents.map(TorrentList.value)) {

@@ -10,6 +10,6 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup var options: BoxOptions
 
     func run() async throws {
-        try await serve(try options.load(toServe: true), verbose: options.verbose)
+        try await serve(try options.choice.load(toServe: true), verbose: options.choice.verbose)
     }
 }

@@ -18,7 +18,7 @@ struct SessionCommand: AsyncParsableCommand {
         @OptionGroup var options: BoxOptions
         @OptionGroup var output: FormatOptions<FigureRecord>
 
-        func run() async throws { try await print("session.get", [:], options, output) }
+        func run() async throws { try await print("session.get", [:], options.choice, output) }
     }
 
     struct Change: AsyncParsableCommand {
@@ -43,7 +43,7 @@ struct SessionCommand: AsyncParsableCommand {
         func run() async throws {
             let parsed = settings.compactMap(SettingArgument.init)
             let arguments = Dictionary(parsed.map { ($0.name, $0.value) }) { _, last in last }
-            try await Backend.with(options) { backend in
+            try await Backend.with(options.choice) { backend in
                 try await change.carryOut(
                     Controller.Change(verb: "session.set", arguments: arguments),
                     on: [],
@@ -63,7 +63,7 @@ struct SessionCommand: AsyncParsableCommand {
         @OptionGroup var options: BoxOptions
         @OptionGroup var output: FormatOptions<FigureRecord>
 
-        func run() async throws { try await print("session.port_test", [:], options, output) }
+        func run() async throws { try await print("session.port_test", [:], options.choice, output) }
     }
 
     struct Blocklist: AsyncParsableCommand {
@@ -76,7 +76,7 @@ struct SessionCommand: AsyncParsableCommand {
         @OptionGroup var change: ChangeOptions
 
         func run() async throws {
-            try await Backend.with(options) { backend in
+            try await Backend.with(options.choice) { backend in
                 try await change.carryOut(
                     Controller.Change(verb: "session.blocklist_update", arguments: [:]),
                     on: [],
@@ -92,10 +92,10 @@ struct SessionCommand: AsyncParsableCommand {
 private func print(
     _ verb: String,
     _ arguments: [String: Value],
-    _ options: BoxOptions,
+    _ choice: BoxChoice,
     _ output: FormatOptions<FigureRecord>
 ) async throws {
-    let reply = try await Backend.with(options) { try await $0.ask(verb, arguments) }
+    let reply = try await Backend.with(choice) { try await $0.ask(verb, arguments) }
     if try output.print(record: reply) { return }
     OutputFile.standard.print(DetailText.figures(reply, on: .of(STDOUT_FILENO)))
 }
@@ -106,7 +106,7 @@ struct StatsCommand: AsyncParsableCommand {
     @OptionGroup var options: BoxOptions
     @OptionGroup var output: FormatOptions<FigureRecord>
 
-    func run() async throws { try await print("session.stats", [:], options, output) }
+    func run() async throws { try await print("session.stats", [:], options.choice, output) }
 }
 
 struct FreeCommand: AsyncParsableCommand {
@@ -123,7 +123,7 @@ struct FreeCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let reply = try await Backend.with(options) { backend in
+        let reply = try await Backend.with(options.choice) { backend in
             var directory = path
             if directory == nil { directory = try await backend.ask("session.get")["download_dir"]?.string }
             guard let directory else { throw Problem(.notFound, "The session names no download directory: give one.") }

@@ -96,7 +96,7 @@ struct SetCommand: AsyncParsableCommand {
 
     func run() async throws {
         let selections = try selection.selections
-        try await Backend.with(options) { backend in
+        try await Backend.with(options.choice) { backend in
             let torrents = try await backend.targets(selections)
             guard !torrents.isEmpty else { return try await change.finishEmpty() }
             try await change.carryOut(
@@ -139,7 +139,7 @@ struct RenameCommand: AsyncParsableCommand {
 
     func run() async throws {
         let selection = try TorrentSelection(torrent)
-        try await Backend.with(options) { backend in
+        try await Backend.with(options.choice) { backend in
             // The whole is renamed by its name.
             let torrents = try await path == nil ? backend.selected([selection]) : backend.targets([selection])
             guard let one = torrents.first, torrents.count == 1 else {

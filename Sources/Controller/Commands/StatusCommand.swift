@@ -24,11 +24,11 @@ struct StatusCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let configuration = try options.load(acceptMissingFiles: true)
+        let configuration = try options.choice.load(acceptMissingFiles: true)
         var report = DaemonReport(software: nil, boxes: [])
         if try await ControlSocket.connect(configuration.controlSocket) != nil {
-            report = try await Backend.with(options, needsBox: false) { try await $0.status() }
-            if let box = options.box { report.boxes.removeAll { $0.name != box } }
+            report = try await Backend.with(options.choice, needsBox: false) { try await $0.status() }
+            if let box = options.choice.box { report.boxes.removeAll { $0.name != box } }
         }
         let now = Int64(Date.now.timeIntervalSince1970 * 1000)
         if oneline {
@@ -36,7 +36,7 @@ struct StatusCommand: AsyncParsableCommand {
         } else if try !output.print(report.value, records: report.boxes.map(\.value)) {
             OutputFile.standard.print(StatusText.lines(report, now: now, on: .of(STDOUT_FILENO)))
         }
-        let code = Self.exitCode(report, box: options.box)
+        let code = Self.exitCode(report, box: options.choice.box)
         if code != 0 { throw ExitCode(code) }
     }
 

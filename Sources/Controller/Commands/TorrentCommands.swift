@@ -11,10 +11,10 @@ private func act(
     with arguments: [String: Value] = [:],
     _ selection: SelectionArguments,
     _ change: ChangeOptions,
-    _ options: BoxOptions
+    _ choice: BoxChoice
 ) async throws {
     let selections = try selection.selections
-    try await Backend.with(options) { backend in
+    try await Backend.with(choice) { backend in
         let torrents = try await backend.targets(selections)
         guard !torrents.isEmpty else { return try await change.finishEmpty() }
         let arguments = arguments.merging(["hashes": torrents.hashes]) { own, _ in own }
@@ -50,7 +50,7 @@ struct StartCommand: AsyncParsableCommand {
     var now = false
 
     func run() async throws {
-        try await act(now ? "torrent.start_now" : "torrent.start", told: "started", selection, change, options)
+        try await act(now ? "torrent.start_now" : "torrent.start", told: "started", selection, change, options.choice)
     }
 }
 
@@ -61,7 +61,7 @@ struct StopCommand: AsyncParsableCommand {
     @OptionGroup var change: ChangeOptions
     @OptionGroup var selection: SelectionArguments
 
-    func run() async throws { try await act("torrent.stop", told: "stopped", selection, change, options) }
+    func run() async throws { try await act("torrent.stop", told: "stopped", selection, change, options.choice) }
 }
 
 struct VerifyCommand: AsyncParsableCommand {
@@ -74,7 +74,7 @@ struct VerifyCommand: AsyncParsableCommand {
     @OptionGroup var change: ChangeOptions
     @OptionGroup var selection: SelectionArguments
 
-    func run() async throws { try await act("torrent.verify", told: "verifying", selection, change, options) }
+    func run() async throws { try await act("torrent.verify", told: "verifying", selection, change, options.choice) }
 }
 
 struct ReannounceCommand: AsyncParsableCommand {
@@ -87,7 +87,9 @@ struct ReannounceCommand: AsyncParsableCommand {
     @OptionGroup var change: ChangeOptions
     @OptionGroup var selection: SelectionArguments
 
-    func run() async throws { try await act("torrent.reannounce", told: "reannounced", selection, change, options) }
+    func run() async throws {
+        try await act("torrent.reannounce", told: "reannounced", selection, change, options.choice)
+    }
 }
 
 struct QueueCommand: AsyncParsableCommand {
@@ -112,7 +114,7 @@ struct QueueCommand: AsyncParsableCommand {
             with: ["to": .string(place.rawValue)],
             selection,
             change,
-            options
+            options.choice
         )
     }
 }
@@ -139,7 +141,7 @@ struct MoveCommand: AsyncParsableCommand {
 
     func run() async throws {
         let arguments: [String: Value] = ["directory": .string(to), "move_data": .bool(!noData)]
-        try await act("torrent.move", told: "moved", with: arguments, selection, change, options)
+        try await act("torrent.move", told: "moved", with: arguments, selection, change, options.choice)
     }
 }
 
@@ -168,7 +170,7 @@ struct RemoveCommand: AsyncParsableCommand {
 
     func run() async throws {
         let selections = try selection.selections
-        try await Backend.with(options) { backend in
+        try await Backend.with(options.choice) { backend in
             let mayAsk = !yes && isatty(STDIN_FILENO) == 1
             // Whoever is asked sees names.
             let looks = mayAsk && Self.asks(of: selections.count, deleting: deleteData)

@@ -46,7 +46,7 @@ struct UserCommand: AsyncParsableCommand {
         func run() async throws {
             try AccountRules.check(name: name)
             try Owner.check(name, role, labels: label)
-            try await UserDesk.with(options) { desk in
+            try await UserDesk.with(options.choice) { desk in
                 try await desk.audited("user.add", "\(name) as \(role.rawValue)") {
                     // Before somebody types a password twice in vain.
                     if try await desk.ledger.accounts.find(name) != nil { throw AccountTable.duplicate(name) }
@@ -76,7 +76,7 @@ struct UserCommand: AsyncParsableCommand {
         var name: String
 
         func run() async throws {
-            try await UserDesk.with(options) { desk in
+            try await UserDesk.with(options.choice) { desk in
                 let ended = try await desk.audited("user.passwd", name) {
                     if try await desk.ledger.accounts.find(name) == nil { throw AccountTable.unknown }
                     let password = try await PasswordEntry.read(for: name)
@@ -107,7 +107,7 @@ struct UserCommand: AsyncParsableCommand {
         var label: [String] = []
 
         func run() async throws {
-            try await UserDesk.with(options) { desk in
+            try await UserDesk.with(options.choice) { desk in
                 let ended = try await desk.audited("user.role", "\(name) to \(role.rawValue)") {
                     try Owner.check(name, role, labels: label)
                     return try await desk.ledger.accounts.setRole(name, role, labels: label, now: desk.now)
@@ -130,7 +130,7 @@ struct UserCommand: AsyncParsableCommand {
         var name: String
 
         func run() async throws {
-            try await UserDesk.with(options) { desk in
+            try await UserDesk.with(options.choice) { desk in
                 let ended = try await desk.audited("user.remove", name) {
                     try await desk.ledger.accounts.remove(name)
                 }
@@ -153,7 +153,7 @@ struct UserCommand: AsyncParsableCommand {
         var name: String
 
         func run() async throws {
-            try await UserDesk.with(options) { desk in
+            try await UserDesk.with(options.choice) { desk in
                 // Before the link is made, so that none is lost where it cannot be told.
                 let page = try await desk.page()
                 let token = try await desk.audited("user.login", name) {
@@ -171,7 +171,7 @@ struct UserCommand: AsyncParsableCommand {
         @OptionGroup var output: FormatOptions<UserRecord>
 
         func run() async throws {
-            try await UserDesk.with(options) { desk in
+            try await UserDesk.with(options.choice) { desk in
                 let accounts = try await desk.ledger.accounts.list()
                 let sessions = try await desk.ledger.sessions.list(now: desk.now)
                 let counts = Dictionary(sessions.map { ($0.account.name, 1) }, uniquingKeysWith: +)
@@ -203,7 +203,7 @@ struct UserCommand: AsyncParsableCommand {
         }
 
         func run() async throws {
-            try await UserDesk.with(options) { desk in
+            try await UserDesk.with(options.choice) { desk in
                 let entries = try await desk.ledger.audit.entries(who: who, limit: count)
                 let values = entries.map { UserText.value($0) }
                 if try !output.print(["entries": .array(values)], records: values) {

@@ -14,10 +14,10 @@ struct UserDesk: Sendable {
 
     /// Opens the database of the state directory, which is made where it is missing, and closes it after `body`.
     static func with<Success: Sendable>(
-        _ options: BoxOptions,
+        _ choice: BoxChoice,
         _ body: (UserDesk) async throws -> Success
     ) async throws -> Success {
-        let configuration = try options.load(acceptMissingFiles: true)
+        let configuration = try choice.load(acceptMissingFiles: true)
         try StateDirectory.prepare(configuration.stateDirectory)
         let ledger = try await Ledger.open(LedgerConfiguration(path: StateDirectory.database(configuration)))
         do {

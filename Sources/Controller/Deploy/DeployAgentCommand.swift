@@ -40,15 +40,15 @@ struct DeployAgentCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let configuration = try options.load()
-        let (box, login) = try DeployTarget.resolve(target, box: options.box, in: configuration)
+        let configuration = try options.choice.load()
+        let (box, login) = try DeployTarget.resolve(target, box: options.choice.box, in: configuration)
         let adminKey = key ?? NSHomeDirectory() + "/.ssh/id_ed25519"
         let boxKey = try DeployTarget.boxKey(box, administrator: adminKey)
         let account = try FarCommand.Account(box.user, login: login)
         let file = rollback ? nil : try AgentFile.find(agent)
         let progress = ProgressLine(hidden: output.notation != nil)
         let signals = EndingSignals.stream()
-        let (isDry, logger, empty) = (dryRun, options.logger, DeployReport(box: box.name))
+        let (isDry, logger, empty) = (dryRun, options.choice.logger, DeployReport(box: box.name))
         // Of its own, so that a signal can cancel it; it is waited for below.
         let work = Task {
             var report = empty

@@ -24,15 +24,15 @@ struct DoctorCommand: AsyncParsableCommand {
         let progress = ProgressLine(hidden: output.isForProgram)
         let began = ContinuousClock.now
         do {
-            let configuration = try options.load()
-            let box = try Backend.ownBox(options.box, configuration)
+            let configuration = try options.choice.load()
+            let box = try Backend.ownBox(options.choice.box, configuration)
             report.box = box.name
             report.passed(
                 .configuration,
                 configuration.path.map { visible($0) } ?? "",
                 took: ContinuousClock.now - began
             )
-            let tor = try await CommandTor.begin(configuration, logger: options.logger)
+            let tor = try await CommandTor.begin(configuration, logger: options.choice.logger)
             do {
                 try await Examination.walk(&report, by: tor, to: box, of: configuration) { progress.note($0) }
                 await tor.end()

@@ -25,9 +25,9 @@ struct WatchCommand: AsyncParsableCommand {
     func run() async throws {
         let terminal = Terminal.of(STDOUT_FILENO)
         if json || !terminal.isTerminal || isatty(STDIN_FILENO) != 1 {
-            try await Backend.with(options) { try await WatchLines(backend: $0).run() }
+            try await Backend.with(options.choice) { try await WatchLines(backend: $0).run() }
         } else {
-            try await Backend.with(options) { backend in
+            try await Backend.with(options.choice) { backend in
                 try await WatchShell(backend: backend, terminal: .standard).run()
             }
         }

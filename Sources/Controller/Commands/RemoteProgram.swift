@@ -1,0 +1,99 @@
+/// A program on the seedbox whose input, output and errors are files here.
+import Calls
+import Foundation
+import NIOCore
+import Notation
+import Seedbox
+import Synchronization
+
+/// Carries one `exec` call's lanes to and from files.
+struct RemoteProgram: Sendable {
+    /// What a cancelled program gets to end in before we leave without its status.
+    private static let farewell = Duration.seconds(5)
+
+    var input: InputFile?
+    var output: OutputFile
+    var error: OutputFile
+    var signals: AsyncStream<Int32>
+
+    /// Returns the exit status to leave with; throws the `Problem` of a program that could not be run.
+    func run(_ call: OutgoingCall) async throws -> Int32 {
+        let interrupted = Interruption()
+        // Waits on standard input, and a read cannot be called off: it must not hold up the end.
+        let feeding = Task { await feed(call) }
+        defer { feeding.cancel() }
+        let watching = Task {
+            for await signal in signals {
+                if interrupted.note(signal) {
+                    call.cancel()
+                    try? await Task.sleep(for: Self.farewell)
+                }
+                // The second time, or the program does not end: the daemon or the agent sees to it.
+                exit(128 + signal)
+            }
+        }
+        defer { watching.cancel() }
+        guard await copy(call) else {
+            call.cancel()
+            return 128 + SIGPIPE
+        }
+        do {
+            let result = try await call.result()
+            if let signal = interrupted.signal { return 128 + signal }
+            return Self.exitStatus(result)
+        } catch {
+            if let signal = interrupted.signal { return 128 + signal }
+            throw error
+        }
+    }
+
+    /// Writes what comes, on a terminal so that nothing in it acts; false where nobody reads any more.
+    private func copy(_ call: OutgoingCall) async -> Bool {
+        let files = [output, error]
+        var streams = files.map { $0.isTerminal ? VisibleStream() : nil }
+        for await event in call.events {
+            guard case .data(let lane, let bytes) = event else { continue }
+            let number = lane == 2 ? 1 : 0
+            guard await files[number].write(streams[number]?.received(bytes) ?? bytes) else { return false }
+        }
+        for (number, file) in files.enumerated() {
+            guard let rest = streams[number]?.ended(), rest.readableBytes > 0 else { continue }
+            guard await file.write(rest) else { return false }
+        }
+        return true
+    }
+
+    static func exitStatus(_ result: Value) -> Int32 {
+        if let status = result["status"]?.int { return Int32(truncatingIfNeeded: status & 0xFF) }
+        if let signal = result["signal"]?.int { return 128 + Int32(truncatingIfNeeded: signal & 0x7F) }
+        return Problem.Code.agentUnexpected.exitCode
+    }
+
+    private func feed(_ call: OutgoingCall) async {
+        do {
+            while let input, let bytes = await input.read() {
+                try await call.send(bytes, lane: 0)
+                if Task.isCancelled { return }
+            }
+            try await call.end(lane: 0)
+        } catch {
+            // The connection is over; the reader of the output tells why.
+        }
+    }
+}
+
+/// The first signal that came.
+private final class Interruption: Sendable {
+    private let first = Mutex<Int32?>(nil)
+
+    var signal: Int32? { first.withLock { $0 } }
+
+    /// True for the first.
+    func note(_ signal: Int32) -> Bool {
+        first.withLock { first in
+            guard first == nil else { return false }
+            first = signal
+            return true
+        }
+    }
+}

@@ -10,12 +10,6 @@ import Synchronization
 import Transmission
 
 final class Programs: Sendable {
-    private enum Lane {
-        static let input: UInt8 = 0
-        static let output: UInt8 = 1
-        static let errors: UInt8 = 2
-    }
-
     private let policy: ProgramPolicy
     private let limits: AgentConfiguration.ExecLimits
     private let account: Account?
@@ -116,8 +110,8 @@ final class Programs: Sendable {
         }
         let readers = Task {
             await withDiscardingTaskGroup { readers in
-                readers.addTask { await self.drain(output, Lane.output, call, child, outcome) }
-                readers.addTask { await self.drain(errors, Lane.errors, call, child, outcome) }
+                readers.addTask { await self.drain(output, ExecLane.output, call, child, outcome) }
+                readers.addTask { await self.drain(errors, ExecLane.errors, call, child, outcome) }
             }
         }
         await withDiscardingTaskGroup { group in
@@ -185,11 +179,11 @@ final class Programs: Sendable {
         var open = stream
         for await input in call.inputs {
             switch input {
-            case .data(Lane.input, let bytes):
+            case .data(ExecLane.input, let bytes):
                 // A program may close its input and go on. What comes after is taken all the same, so that the caller
                 // is not left waiting for credit.
                 do { try await open?.write(bytes) } catch { open = nil }
-            case .end(Lane.input):
+            case .end(ExecLane.input):
                 await open?.close()
                 open = nil
             case .data, .end, .event: break

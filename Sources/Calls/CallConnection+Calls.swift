@@ -92,6 +92,10 @@ extension CallConnection {
         }
     }
 
+    func hasEnded(lane: UInt8, on id: UInt32) -> Bool {
+        locked { $0.records[id]?.inbox.first?.input == .end(lane: lane) }
+    }
+
     func canEmit(_ id: UInt32) -> Bool {
         locked { $0.queue.hasSpace && $0.machine.credit(id) > 0 }
     }
@@ -135,7 +139,7 @@ extension CallConnection {
         try await attempting { state -> Attempt<Void> in
             if let end = state.end { throw end.problem }
             guard state.queue.hasSpace else { return .wait(.space) }
-            if state.machine.end(lane: lane, on: id) { state.append(Frame(.end(lane: lane), call: id)) }
+            state.end(lane: lane, on: id)
             return .done(())
         }
     }

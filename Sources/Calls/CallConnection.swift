@@ -56,12 +56,16 @@ package final class CallConnection: Sendable {
     ///
     /// Where the waiting task is cancelled, so is the call, without waiting for the callee.
     package func call(_ procedure: String, _ arguments: Value = .null) async throws -> Value {
-        try await open(procedure, arguments, discardingInputs: true).result()
+        try await open(procedure, arguments, ending: [], discardingInputs: true).result()
     }
 
-    /// Calls; what comes back is read from the call.
-    package func open(_ procedure: String, _ arguments: Value = .null) async throws -> OutgoingCall {
-        try await open(procedure, arguments, discardingInputs: false)
+    /// Calls; what comes back is read from the call. Lanes on which nothing will be sent end in the same write.
+    package func open(
+        _ procedure: String,
+        _ arguments: Value = .null,
+        ending lanes: [UInt8] = []
+    ) async throws -> OutgoingCall {
+        try await open(procedure, arguments, ending: lanes, discardingInputs: false)
     }
 
     /// The time that the peer takes to answer, also while its handlers are busy.
@@ -104,6 +108,7 @@ package final class CallConnection: Sendable {
     private func open(
         _ procedure: String,
         _ arguments: Value,
+        ending lanes: [UInt8],
         discardingInputs: Bool
     ) async throws -> OutgoingCall {
         precondition(side == .caller, "A callee does not call.")
@@ -116,6 +121,7 @@ package final class CallConnection: Sendable {
             case .send(let id):
                 state.records[id] = CallsState.Record(discardsInputs: discardingInputs)
                 state.append(.call, call: id, payload: payload)
+                for lane in lanes { state.end(lane: lane, on: id) }
                 return .done(id)
             case .full:
                 throw Problem(

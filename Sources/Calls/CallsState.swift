@@ -102,6 +102,11 @@ struct CallsState {
         wake(.writer)
     }
 
+    /// Tells the peer that nothing more comes on a lane, once.
+    mutating func end(lane: UInt8, on id: UInt32) {
+        if machine.end(lane: lane, on: id) { append(Frame(.end(lane: lane), call: id)) }
+    }
+
     mutating func appendUrgent(_ frame: Frame) {
         queue.appendUrgent(frame)
         wake(.writer)

@@ -32,6 +32,9 @@ package final class IncomingCall: Sendable {
     /// Data and ends of lanes from the caller; not reading them holds the caller back.
     package var inputs: CallInputs { CallInputs(connection: connection, id: id) }
 
+    /// True where the caller has already said that nothing comes on this lane, and that is still to be read.
+    package func hasEnded(lane: UInt8) -> Bool { connection.hasEnded(lane: lane, on: id) }
+
     /// Sends an event once there is credit for it and room in the queue.
     ///
     /// Throws `CancellationError` when the caller gives up, a `Problem` where the event is too large or the connection

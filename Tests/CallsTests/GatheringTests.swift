@@ -71,6 +71,50 @@ import Testing
         }
     }
 
+    @Test func `A call and the end of its input are one write`() async throws {
+        let pair = PipeByteStream.pair()
+        let counted = CountingStream(pair.0)
+        try await connected(streams: (counted, pair.1)) { call in
+            for await input in call.inputs where input == .end(lane: 0) {
+                return ["writes": .int(Int64(counted.writes))]
+            }
+            return nil
+        } _: { caller, _ in
+            // The answer tells that our hello is written.
+            _ = try await caller.ping()
+            counted.forget()
+            let call = try await caller.open("exec", ending: [0])
+            // It has ended: nothing is sent, and so the reply is not waited for any longer.
+            try await call.end(lane: 0)
+            let result = try await call.result()
+            #expect(result == ["writes": 1])
+            #expect(counted.writes == 1)
+        }
+    }
+
+    @Test func `An end that came with the call is seen before anything is read`() async throws {
+        let arrived = Signal()
+        try await connected { call in
+            if call.procedure == "second" {
+                arrived.set()
+                return nil
+            }
+            // The second call came behind the end.
+            await arrived.wait()
+            let (isOver, other) = (call.hasEnded(lane: 0), call.hasEnded(lane: 1))
+            var inputs = 0
+            for await input in call.inputs where input == .end(lane: 0) {
+                inputs += 1
+                break
+            }
+            return [.bool(isOver), .bool(other), .bool(call.hasEnded(lane: 0)), .int(Int64(inputs))]
+        } _: { caller, _ in
+            let call = try await caller.open("exec", ending: [0])
+            _ = try await caller.call("second")
+            #expect(try await call.result() == [true, false, false, 1])
+        }
+    }
+
     @Test func `Words that are not the last go out all the same`() async throws {
         let heard = Signal()
         try await connected { call in

@@ -73,9 +73,44 @@ import Testing
             // Not `#expect(a == b)`, which would work out the difference of a million bytes.
             let isSame = run.output == bytes
             #expect(isSame)
-            let none = try await CommandRun.farseed(["exec", "-b", "vps", "-n", "cat"], in: daemon.directory)
-            #expect(none.status == 0)
+            for none in [["-n", "cat"], ["cat"], ["--", "cat"]] {
+                let run = try await CommandRun.farseed(["exec", "-b", "vps"] + none, in: daemon.directory)
+                #expect(run.status == 0 && run.output.isEmpty)
+            }
         }
+    }
+
+    @Test func `whether there is input is seen without reading any`() async throws {
+        var ends: [Int32] = [0, 0]
+        try #require(pipe(&ends) == 0)
+        let input = InputFile(ends[0])
+        #expect(!input.isOver)
+        try #require(write(ends[1], "abc", 3) == 3)
+        #expect(!input.isOver)
+        close(ends[1])
+        #expect(!input.isOver)
+        #expect(await input.read() == ByteBuffer(string: "abc"))
+        #expect(input.isOver)
+        #expect(await input.read() == nil)
+        close(ends[0])
+
+        try await withDirectory { directory in
+            let path = directory.appending(path: "input").path
+            try "abc".write(toFile: path, atomically: false, encoding: .utf8)
+            let file = open(path, O_RDONLY)
+            defer { close(file) }
+            #expect(!InputFile(file).isOver)
+            var bytes: [UInt8] = [0, 0, 0, 0]
+            #expect(read(file, &bytes, 4) == 3 && bytes == Array("abc\0".utf8))
+            #expect(InputFile(file).isOver)
+        }
+        for (path, isOver) in [("/dev/null", true), ("/dev/zero", false)] {
+            let device = open(path, O_RDONLY)
+            #expect(InputFile(device).isOver == isOver)
+            close(device)
+        }
+        // Where there is no standard input at all.
+        #expect(InputFile(1_000_000).isOver)
     }
 
     @Test func `a program that a signal ended gives 128 and its number`() async throws {

@@ -142,8 +142,12 @@ extension Backend {
     /// A program on the seedbox; its input and output are lanes 0, 1 and 2.
     ///
     /// The daemon waits for the link as long as `patience` lasts.
-    func exec(_ argv: [String], patience: Duration? = nil) async throws -> OutgoingCall {
-        try await connection().open("exec", arguments(["argv": .array(argv.map { .string($0) })], patience))
+    func exec(_ argv: [String], hasInput: Bool = true, patience: Duration? = nil) async throws -> OutgoingCall {
+        try await connection().open(
+            "exec",
+            arguments(["argv": .array(argv.map { .string($0) })], patience),
+            ending: hasInput ? [] : [ExecLane.input]
+        )
     }
 
     /// Carries out what the daemon writes down by itself; without one the command does.

@@ -18,13 +18,20 @@ struct ExecRequest: Sendable, Equatable {
     /// Runs the program with this process's input and output; always throws the `ExitCode` or the error to leave with.
     func run() async throws {
         let input = noInput ? nil : InputFile(STDIN_FILENO)
+        // That there is none leaves in the packet of the call: nothing later has to wait for the acknowledgement of another.
+        let hasInput = input?.isOver == false
         let signals = EndingSignals.stream()
         let status = try await Backend.with(choice) { backend in
             try await backend.noting("exec", target: AuditLog.program(command, on: backend.box ?? "")) {
-                let call = try await backend.exec(command, patience: patience.map { .seconds($0) })
+                let call = try await backend.exec(command, hasInput: hasInput, patience: patience.map { .seconds($0) })
                 do {
-                    return try await RemoteProgram(input: input, output: .standard, error: .error, signals: signals)
-                        .run(call)
+                    return try await RemoteProgram(
+                        input: hasInput ? input : nil,
+                        output: .standard,
+                        error: .error,
+                        signals: signals
+                    )
+                    .run(call)
                 } catch {
                     throw RemoteProgram.doubt(of: error) ?? error
                 }

@@ -53,7 +53,7 @@ struct RemoteProgram: Sendable {
         var streams = files.map { $0.isTerminal ? VisibleStream() : nil }
         for await event in call.events {
             guard case .data(let lane, let bytes) = event else { continue }
-            let number = lane == 2 ? 1 : 0
+            let number = lane == ExecLane.errors ? 1 : 0
             guard await files[number].write(streams[number]?.received(bytes) ?? bytes) else { return false }
         }
         for (number, file) in files.enumerated() {
@@ -72,10 +72,10 @@ struct RemoteProgram: Sendable {
     private func feed(_ call: OutgoingCall) async {
         do {
             while let input, let bytes = await input.read() {
-                try await call.send(bytes, lane: 0)
+                try await call.send(bytes, lane: ExecLane.input)
                 if Task.isCancelled { return }
             }
-            try await call.end(lane: 0)
+            try await call.end(lane: ExecLane.input)
         } catch {
             // The connection is over; the reader of the output tells why.
         }

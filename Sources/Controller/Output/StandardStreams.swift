@@ -3,6 +3,7 @@ import Dispatch
 import Foundation
 import NIOCore
 import Seedbox
+import Synchronization
 
 /// One reader of a descriptor of any kind, regular files included, which epoll does not take.
 final class InputFile: Sendable {
@@ -13,6 +14,20 @@ final class InputFile: Sendable {
     init(_ descriptor: Int32) {
         self.descriptor = descriptor
         queue = DispatchQueue(label: "farseed.input.\(descriptor)")
+    }
+
+    /// Whether nothing comes any more, as far as that can be told without reading: what is there may be another program's.
+    var isOver: Bool {
+        // A file, or a device like /dev/null.
+        let position = lseek(descriptor, 0, SEEK_CUR)
+        if position >= 0 {
+            var byte: UInt8 = 0
+            return pread(descriptor, &byte, 1, position) <= 0
+        }
+        var look = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        guard poll(&look, 1, 0) == 1 else { return false }
+        let told = Int32(look.revents)
+        return told & POLLNVAL != 0 || told & (POLLIN | POLLHUP) == POLLHUP
     }
 
     /// The next bytes as soon as there are any; nil at the end and where reading fails.

@@ -152,7 +152,11 @@ struct ControlHandler: CallHandler {
                 throw Problem(.linkDown, problem.message)
             }
             do {
-                return try await connection.open(call.procedure, call.arguments)
+                return try await connection.open(
+                    call.procedure,
+                    call.arguments,
+                    ending: call.hasEnded(lane: ExecLane.input) ? [ExecLane.input] : []
+                )
             } catch  where connection.isOver {
                 guard ContinuousClock.now < deadline else { throw Link.notUp }
                 try await Task.sleep(for: Self.untilReplaced)

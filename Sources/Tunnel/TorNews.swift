@@ -30,7 +30,10 @@ package struct TorNews: Sendable, Hashable {
     /// said so, such as `DESTROY` where the circuit broke.
     package private(set) var failures: [String: String]
 
+    /// The passwords of our circuits, by the circuits' numbers.
     private var circuits: [String: String]
+    /// Circuits to exits that tor has built for nobody in particular, by their numbers.
+    private var stock: [String: [TorRelay]]
     /// By fingerprint; nil of a relay whose country tor does not know.
     private var countries: [String: String?]
 
@@ -41,10 +44,11 @@ package struct TorNews: Sendable, Hashable {
         descriptors = [:]
         failures = [:]
         circuits = [:]
+        stock = [:]
         countries = [:]
     }
 
-    /// Circuits remembered; ours are few.
+    /// Circuits remembered, ours and those in stock; they are few.
     private static let mostPaths = 256
     /// Relays of a circuit, descriptors, and countries of relays on no circuit that are remembered.
     private static let mostRelays = 8
@@ -125,16 +129,19 @@ package struct TorNews: Sendable, Hashable {
         guard line.words.count >= 2 else { return }
         let (id, state) = (line.words[0], line.words[1])
         switch state {
-        // A circuit that tor had in stock is built before it has a password: that comes with its changes of purpose.
+        // A circuit that tor had in stock is built before it has a password. That comes with its changes of purpose or, of
+        // one to an exit, with the stream that it is for.
         case "BUILT", "PURPOSE_CHANGED":
-            guard let password = line.pairs["SOCKS_PASSWORD"], line.words.count >= 3, paths.count < Self.mostPaths,
-                line.pairs["SOCKS_USERNAME"]?.hasPrefix(Self.username) == true,
-                Self.carrying.contains(line.pairs["PURPOSE"] ?? "GENERAL")
-            else { return }
+            guard line.words.count >= 3, Self.carrying.contains(line.pairs["PURPOSE"] ?? "GENERAL") else { return }
             // In the pairs of `ControlWords` a path with `$…=nickname` (not named by authorities) does not occur today.
-            paths[password] = line.words[2].split(separator: ",").prefix(Self.mostRelays).map { place(TorRelay($0)) }
-            circuits[id] = password
+            let relays = line.words[2].split(separator: ",").prefix(Self.mostRelays).map { TorRelay($0) }
+            if line.pairs["SOCKS_USERNAME"] == nil {
+                if Self.isToExit(line), stock.count < Self.mostPaths { stock[id] = relays }
+            } else if let password = Self.password(line) {
+                take(id, relays, for: password)
+            }
         case "CLOSED", "FAILED":
+            stock[id] = nil
             if let password = circuits.removeValue(forKey: id), !circuits.values.contains(password) {
                 paths[password] = nil
             }
@@ -142,13 +149,32 @@ package struct TorNews: Sendable, Hashable {
         }
     }
 
+    private mutating func take(_ id: String, _ relays: [TorRelay], for password: String) {
+        stock[id] = nil
+        guard circuits.count < Self.mostPaths || circuits[id] != nil else { return }
+        paths[password] = relays.map { place($0) }
+        circuits[id] = password
+    }
+
+    private static func isToExit(_ line: ControlWords) -> Bool {
+        let flags = (line.pairs["BUILD_FLAGS"] ?? "").split(separator: ",")
+        return line.pairs["PURPOSE"] != "HS_CLIENT_REND" && !flags.contains("IS_INTERNAL")
+            && !flags.contains("ONEHOP_TUNNEL")
+    }
+
+    /// The SOCKS password that a line tells, where it is ours.
+    private static func password(_ line: ControlWords) -> String? {
+        guard line.pairs["SOCKS_USERNAME"]?.hasPrefix(username) == true else { return nil }
+        return line.pairs["SOCKS_PASSWORD"]
+    }
+
     /// `25 FAILED 21 ADDRESS:22 REASON=END REMOTE_REASON=MISC SOCKS_USERNAME="…" SOCKS_PASSWORD="…"`, and its like.
     private mutating func stream(_ line: ControlWords) {
-        guard line.words.count >= 2, line.pairs["SOCKS_USERNAME"]?.hasPrefix(Self.username) == true,
-            let password = line.pairs["SOCKS_PASSWORD"]
-        else { return }
+        guard line.words.count >= 2, let password = Self.password(line) else { return }
         switch line.words[1] {
         case "NEW": failures[password] = nil
+        case "SENTCONNECT":
+            if line.words.count >= 3, let relays = stock[line.words[2]] { take(line.words[2], relays, for: password) }
         case "FAILED":
             if failures.count >= Self.mostFailures { failures = [:] }
             failures[password] = line.pairs["REASON"] ?? ""

@@ -70,6 +70,50 @@ import Testing
         #expect(news.paths.isEmpty)
     }
 
+    @Test("A circuit to an exit from tor's stock is known by the stream that is for us")
+    func stockToExit() {
+        var news = TorNews()
+        let circuit = "$AA~guard,$BB~mid,$CC~exit"
+        func stream(_ state: String, _ id: Int, _ who: String) {
+            let credentials = "SOCKS_USERNAME=\"\(who)\" SOCKS_PASSWORD=\"once\""
+            news.received("STREAM 21 \(state) \(id) 127.0.0.1:22 \(credentials) CLIENT_PROTOCOL=SOCKS5")
+        }
+        news.received("circuit-status=\n14 BUILT \(circuit) BUILD_FLAGS=NEED_CAPACITY PURPOSE=GENERAL")
+        news.received("CIRC 15 BUILT \(circuit) BUILD_FLAGS=NEED_CAPACITY PURPOSE=GENERAL")
+        news.received("CIRC 16 BUILT \(circuit) PURPOSE=HS_CLIENT_INTRO")
+        news.received("CIRC 17 BUILT \(circuit) BUILD_FLAGS=IS_INTERNAL,NEED_CAPACITY PURPOSE=GENERAL")
+        news.received("CIRC 18 BUILT $AA~guard BUILD_FLAGS=ONEHOP_TUNNEL,IS_INTERNAL PURPOSE=GENERAL")
+        stream("NEW", 0, "farseed-vps")
+        stream("SENTCONNECT", 15, "other")
+        for id in 16...19 { stream("SENTCONNECT", id, "farseed-vps") }
+        #expect(news.paths.isEmpty)
+        stream("SENTCONNECT", 14, "farseed-vps")
+        stream("SUCCEEDED", 14, "farseed-vps")
+        #expect(news.paths.mapValues { $0.map(\.nickname) } == ["once": ["guard", "mid", "exit"]])
+        news.received("CIRC 14 CLOSED \(circuit) REASON=FINISHED")
+        #expect(news.paths.isEmpty)
+        // What was closed in stock is no way of ours.
+        news.received("CIRC 15 CLOSED \(circuit) REASON=FINISHED")
+        stream("SENTCONNECT", 15, "farseed-vps")
+        #expect(news.paths.isEmpty)
+    }
+
+    @Test("Of circuits, in stock and ours, no more are remembered than a tor has")
+    func manyCircuits() {
+        let credentials = "SOCKS_USERNAME=\"farseed-vps\" SOCKS_PASSWORD=\"once\""
+        var news = TorNews()
+        for id in 0..<1_000 { news.received("CIRC \(id) BUILT $AA~guard PURPOSE=GENERAL") }
+        news.received("STREAM 1 SENTCONNECT 255 a:22 \(credentials)")
+        #expect(news.paths.count == 1)
+        news.received("CIRC 255 CLOSED $AA~guard")
+        news.received("STREAM 1 SENTCONNECT 999 a:22 \(credentials)")
+        #expect(news.paths.isEmpty)
+
+        news = TorNews()
+        for id in 0..<1_000 { news.received("CIRC \(id) BUILT $AA~guard,$\(id)~r\(id) PURPOSE=GENERAL \(credentials)") }
+        #expect(news.paths["once"]?.last?.nickname == "r255")
+    }
+
     private static let guardRelay = String(repeating: "A1", count: 20)
     private static let middleRelay = String(repeating: "b2", count: 20)
 

@@ -58,6 +58,8 @@ package struct Watcher: Sendable {
     private var sessionDue: Int64 = 0
     private var hotDue: Int64 = 0
     private var coldDue: Int64 = 0
+    /// What a command of ours has changed since it was last asked for: an answer under way does not know it.
+    private var owed: Set<FieldTable.Selection> = []
     /// When to look at what programs of ours may have changed, and when it has to be at the latest.
     private var changedDue: (next: Int64, latest: Int64)?
     private var fullDue: Int64 = 0
@@ -97,6 +99,7 @@ package struct Watcher: Sendable {
     /// A command of ours has changed something: look at once.
     package mutating func mutated(now: Int64) {
         changedDue = nil
+        owed = [.hot, .cold]
         hotDue = now
         coldDue = now
         sessionDue = min(sessionDue, now + timing.watched)
@@ -110,6 +113,16 @@ package struct Watcher: Sendable {
 
     package mutating func next(now: Int64) -> Action {
         if let due = changedDue?.next, due <= now { mutated(now: now) }
+        let action = due(now: now)
+        switch action {
+        case .ask(.torrents(.all, .all)): owed = []
+        case .ask(.torrents(.recent, let selection)), .ask(.torrents(.all, let selection)): owed.remove(selection)
+        default: break
+        }
+        return action
+    }
+
+    private func due(now: Int64) -> Action {
         if retryAt > now { return .wait(until: retryAt) }
         if isSessionDue(now: now) { return .ask(.session) }
         if unfinished != nil, let wanted = extras.next(Self.batch) { return .ask(.torrents(.some(wanted), .extras)) }
@@ -345,5 +358,7 @@ package struct Watcher: Sendable {
         case (.all, _): coldDue = now + coldStep
         case (.some, _): break
         }
+        if owed.contains(.hot) { hotDue = now }
+        if owed.contains(.cold) { coldDue = now }
     }
 }

@@ -220,6 +220,27 @@ import Testing
         #expect(watcher.next(now: 3) == .ask(.torrents(.all, .cold)))
     }
 
+    @Test func `what a command of ours changes while an answer is under way is asked for after it`() throws {
+        var watcher = try watching()
+        let cold = Watcher.Request.torrents(.all, .cold)
+        for underWay in [hot, cold] {
+            watcher.mutated(now: 3)
+            #expect(watcher.next(now: 3) == .ask(hot))
+            if underWay == cold {
+                _ = watcher.received(.torrents([], removed: []), to: hot, daemonSession: "one", now: 3)
+                #expect(watcher.next(now: 3) == .ask(cold))
+            }
+            watcher.mayHaveChanged(now: 4)
+            watcher.mutated(now: 5)
+            _ = watcher.received(.torrents([row(first, 1)], removed: []), to: underWay, daemonSession: "one", now: 6)
+            for request in [hot, cold] {
+                #expect(watcher.next(now: 6) == .ask(request))
+                _ = watcher.received(.torrents([row(first, 1)], removed: []), to: request, daemonSession: "one", now: 6)
+            }
+            #expect(watcher.next(now: 6) == .wait(until: 6 + Self.timing.watched))
+        }
+    }
+
     @Test func `what programs may have changed is looked at when it is quiet, and however busy they are before long`()
         throws
     {

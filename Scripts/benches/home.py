@@ -31,6 +31,8 @@ class Home:
         self.directory = directory / name
         (self.directory / "state").mkdir(parents=True, mode=0o700)
         self.name, self.family, self.farseed = name, family, str(farseed)
+        #: Whether the seedbox is reached at its onion service, not by an exit.
+        self.by_onion = "address" not in overrides.get("box", {})
         config = lab.write_config(self.directory / "farseed.toml", **overrides)
         self.environment = {
             "PATH": os.environ["PATH"], "HOME": str(self.directory), "LANG": "C.UTF-8",

@@ -64,15 +64,16 @@ def relay_of(lab, home):
     return int(processes.until(behind, PATIENCE, "A circuit with relays to kill", interval=1)[0][len("relay"):])
 
 
-def renew_onion(lab):
-    """The onion service's tor begins anew.
+def renew_onion(lab, home):
+    """The onion service's tor begins anew, where the link goes by it.
 
     It makes 28 circuits to introduction points in five minutes and then none, and a relay that dies costs it up to ten
     of them: in a network this small most of its circuits go by any one. Seldom dies a real relay so often.
     """
-    lab.kill_onion()
-    lab.start_onion()
-    lab.wait_reachable(seconds=PATIENCE)
+    if home.by_onion:
+        lab.kill_onion()
+        lab.start_onion()
+        lab.wait_reachable(seconds=PATIENCE)
 
 
 def kill_relay(lab, home):
@@ -81,7 +82,7 @@ def kill_relay(lab, home):
 
     def mend():
         lab.start_relay(number)
-        renew_onion(lab)
+        renew_onion(lab, home)
 
     return Fault(lambda: lab.kill_relay(number), afterwards=mend)
 
@@ -89,7 +90,8 @@ def kill_relay(lab, home):
 def restart_relay(lab, home):
     """The same, and the relay is started again at once."""
     number = relay_of(lab, home)
-    return Fault(lambda: lab.kill_relay(number), end=lambda: lab.start_relay(number), afterwards=lambda: renew_onion(lab))
+    return Fault(lambda: lab.kill_relay(number), end=lambda: lab.start_relay(number),
+                 afterwards=lambda: renew_onion(lab, home))
 
 
 def freeze_sshd(lab, _home):

@@ -80,7 +80,10 @@ extension CallConnection {
             do {
                 try await stream.write(bytes)
             } catch {
-                locked { $0.finish(.failed(CallsError(.lost, "The connection failed.", cause: error))) }
+                // Who has called the run off has not lost the connection.
+                let isCancelled = Task.isCancelled
+                let lost = CallsError(.lost, "The connection failed.", cause: error)
+                locked { $0.finish(.failed(isCancelled ? CancellationError() : lost)) }
                 break
             }
         }

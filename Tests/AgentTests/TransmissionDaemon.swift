@@ -69,14 +69,15 @@ final class TransmissionDaemon: @unchecked Sendable {
         self.release = release
         directory = try TemporaryDirectory()
         self.account = account
-        port = Self.freePort()
+        let ports = Self.freePorts(2)
+        port = ports[0]
         var settings: [String: Value] = [
             "rpc-bind-address": "127.0.0.1", "rpc-port": .int(Int64(port)), "rpc-whitelist-enabled": false,
             "rpc-authentication-required": .bool(account != nil),
             "download-dir": .string(directory.path + "/downloads"),
             "incomplete-dir-enabled": false, "rename-partial-files": false, "dht-enabled": false, "lpd-enabled": false,
             "pex-enabled": false,
-            "utp-enabled": false, "port-forwarding-enabled": false, "peer-port": .int(Int64(Self.freePort())),
+            "utp-enabled": false, "port-forwarding-enabled": false, "peer-port": .int(Int64(ports[1])),
             "bind-address-ipv4": "127.0.0.1",
         ]
         if let account {
@@ -171,9 +172,14 @@ final class TransmissionDaemon: @unchecked Sendable {
         throw Silent(description: "transmission-daemon did not answer within 30 s")
     }
 
-    private static func freePort() -> Int {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
+    /// Taken at the same time, so that no two are the same.
+    private static func freePorts(_ count: Int) -> [Int] {
+        let sockets = (0..<count).map { _ in socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0) }
+        defer { for socket in sockets { close(socket) } }
+        return sockets.map(freePort)
+    }
+
+    private static func freePort(_ descriptor: Int32) -> Int {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian

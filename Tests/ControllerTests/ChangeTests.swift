@@ -210,7 +210,7 @@ private let other = TwoTorrents.other
         }
         try await FakeDaemon.with(answers) { daemon in
             let run = try await CommandRun.farseed(
-                ["stop", "-b", "vps", "all", "--timeout", "0.3"],
+                ["stop", "-b", "vps", "all", "--timeout", "3"],
                 in: daemon.directory
             )
             #expect(run.status == Problem.Code.timedOut.exitCode)

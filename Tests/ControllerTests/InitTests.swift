@@ -111,7 +111,7 @@ private let onion = "2gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid.on
             #expect(try await run.shows("Name of the seedbox [vps]:"))
             try run.type("\u{4}")
             #expect(try await run.status() == Problem.Code.cancelled.exitCode)
-            #expect(run.text.contains("Nothing was written."))
+            #expect(try await run.shows("Nothing was written."))
             #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path).isEmpty)
         }
     }

@@ -38,7 +38,7 @@ struct GreetingTests {
 
     @Test(
         arguments: [
-            ("echo hello", Problem.Code.agentUnexpected, SOCKSReply.Remedy.tellOwner),
+            ("echo hello; read -r line", Problem.Code.agentUnexpected, SOCKSReply.Remedy.tellOwner),
             ("echo no such thing >&2; exit 127", .agentMissing, .tellOwner),
             ("echo broken >&2; exit 1", .agentFailed, .backOff),
         ]

@@ -3,7 +3,6 @@ import Dispatch
 import Foundation
 import NIOCore
 import Seedbox
-import Synchronization
 
 /// One reader of a descriptor of any kind, regular files included, which epoll does not take.
 final class InputFile: Sendable {

@@ -9,6 +9,9 @@ import Testing
 
 @testable import Controller
 
+/// The line as the short way takes it, on one thread, and as the parser does.
+private let lines = [["exec", "-b", "vps", "--"], ["exec", "-b", "vps"]]
+
 @Suite struct ExecTests {
     @Test func `output and errors are separate, and the status is the program's own`() async throws {
         let arguments = Mutex<Value>(.null)
@@ -32,7 +35,8 @@ import Testing
         )
     }
 
-    @Test func `on a terminal nothing in the output acts, in a pipe every byte stays`() async throws {
+    @Test(arguments: lines)
+    func `on a terminal nothing in the output acts, in a pipe every byte stays`(line: [String]) async throws {
         let sent = "1 \u{1B}[2J\u{1B}]0;pwned\u{7}\u{202E}gpj\tx\roverwritten 🧅\r\n"
         let answer: FakeDaemon.Answer = { call in
             // In pieces, so that the parts of one character come apart.
@@ -41,7 +45,7 @@ import Testing
             return ["status": 3]
         }
         try await FakeDaemon.with(["exec": answer]) { daemon in
-            let command = ["exec", "-b", "vps", "-n", "x"]
+            let command = line + ["x"]
             let terminal = try TerminalRun(command, in: daemon.directory)
             #expect(try await terminal.status() == 3)
             #expect(try await terminal.shows("\u{FFFD}31m␈errors␍"))
@@ -53,7 +57,8 @@ import Testing
         }
     }
 
-    @Test func `input is carried raw, to its end`() async throws {
+    @Test(arguments: lines)
+    func `input is carried raw, to its end`(line: [String]) async throws {
         let answer: FakeDaemon.Answer = { call in
             for await input in call.inputs {
                 switch input {
@@ -68,7 +73,7 @@ import Testing
             (0..<100_000).map { UInt8(truncatingIfNeeded: $0 &* 7919 >> 3) } + [UInt8](repeating: 7, count: 900_000)
         )
         try await FakeDaemon.with(["exec": answer]) { daemon in
-            let run = try await CommandRun.farseed(["exec", "-b", "vps", "cat"], in: daemon.directory, input: bytes)
+            let run = try await CommandRun.farseed(line + ["cat"], in: daemon.directory, input: bytes)
             #expect(run.status == 0)
             // Not `#expect(a == b)`, which would work out the difference of a million bytes.
             let isSame = run.output == bytes
@@ -113,29 +118,34 @@ import Testing
         #expect(InputFile(1_000_000).isOver)
     }
 
-    @Test func `a program that a signal ended gives 128 and its number`() async throws {
+    @Test(arguments: lines)
+    func `a program that a signal ended gives 128 and its number`(line: [String]) async throws {
         try await FakeDaemon.with(["exec": { _ in ["signal": 9] }]) { daemon in
-            let run = try await CommandRun.farseed(["exec", "-b", "vps", "x"], in: daemon.directory)
+            let run = try await CommandRun.farseed(line + ["x"], in: daemon.directory)
             #expect(run.status == 137)
         }
     }
 
-    @Test func `what is refused has its own code and one line`() async throws {
+    @Test(arguments: lines)
+    func `what is refused has its own code and one line`(line: [String]) async throws {
         let answer: FakeDaemon.Answer = { _ in throw Problem(.programMissing, "There is no\nsuch program.") }
         try await FakeDaemon.with(["exec": answer]) { daemon in
-            let run = try await CommandRun.farseed(["exec", "-b", "vps", "x"], in: daemon.directory)
+            let run = try await CommandRun.farseed(line + ["x"], in: daemon.directory)
             #expect(run.status == 59)
             #expect(run.errors == "farseed: There is no␊such program.\n")
         }
     }
 
-    @Test func `where the connection is lost it says what is known of the program, and what to do`() async throws {
+    @Test(arguments: lines)
+    func `where the connection is lost it says what is known of the program, and what to do`(line: [String])
+        async throws
+    {
         let lost: FakeDaemon.Answer = { call in
             try await call.send(ByteBuffer(string: "so far\n"), lane: 1)
             throw Problem(.connectionLost, "The seedbox has not answered.")
         }
         try await FakeDaemon.with(["exec": lost]) { daemon in
-            let run = try await CommandRun.farseed(["exec", "-b", "vps", "x"], in: daemon.directory)
+            let run = try await CommandRun.farseed(line + ["x"], in: daemon.directory)
             #expect(run.status == Problem.Code.connectionLost.exitCode && run.text == "so far\n")
             #expect(run.errors.hasPrefix("farseed: The seedbox has not answered. Whether the program has run"))
             #expect(run.errors.contains("before you run it again"))
@@ -143,12 +153,13 @@ import Testing
         // Where it was not sent, there is no doubt.
         let down: FakeDaemon.Answer = { _ in throw Problem(.linkDown, "The link is down.") }
         try await FakeDaemon.with(["exec": down]) { daemon in
-            let run = try await CommandRun.farseed(["exec", "-b", "vps", "x"], in: daemon.directory)
+            let run = try await CommandRun.farseed(line + ["x"], in: daemon.directory)
             #expect(run.status == Problem.Code.linkDown.exitCode && run.errors == "farseed: The link is down.\n")
         }
     }
 
-    @Test func `Ctrl-C ends the program there, and us with 130`() async throws {
+    @Test(arguments: lines)
+    func `Ctrl-C ends the program there, and us with 130`(line: [String]) async throws {
         // The program may ask its daemon before we are told its number.
         let (processes, started) = AsyncStream<Int32>.makeStream()
         let cancelled = Mutex(false)
@@ -166,7 +177,7 @@ import Testing
             return ["status": 0]
         }
         try await FakeDaemon.with(["exec": answer]) { daemon in
-            let run = try await CommandRun.farseed(["exec", "-b", "vps", "sleep"], in: daemon.directory) { pid in
+            let run = try await CommandRun.farseed(line + ["sleep"], in: daemon.directory) { pid in
                 started.yield(pid)
             }
             #expect(run.status == 130)
@@ -174,7 +185,48 @@ import Testing
         #expect(cancelled.withLock { $0 })
     }
 
-    @Test func `much output arrives whole and in order`() async throws {
+    @Test(arguments: lines)
+    func `a second Ctrl-C waits for nothing, also where nobody reads the output`(line: [String]) async throws {
+        let (processes, started) = AsyncStream<Int32>.makeStream()
+        let second = Mutex<ContinuousClock.Instant?>(nil)
+        let answer: FakeDaemon.Answer = { call in
+            guard let process = await processes.first(where: { _ in true }) else { return ["status": 99] }
+            do {
+                for piece in 0... {
+                    // As much as the pipe takes, and more than is sent without credit.
+                    if piece == 48 { kill(process, SIGINT) }
+                    try await call.send(ByteBuffer(repeating: 7, count: 4096), lane: 1)
+                }
+            } catch {}
+            second.withLock { $0 = .now }
+            kill(process, SIGINT)
+            // Called off already, and yet it does not end.
+            await Task { try? await Task.sleep(for: .seconds(20)) }.value
+            return ["status": 0]
+        }
+        try await FakeDaemon.with(["exec": answer]) { daemon in
+            let process = Process()
+            process.executableURL = CommandRun.program
+            process.arguments = line + ["yes"]
+            process.environment = ["STATE_DIRECTORY": daemon.directory.path]
+            process.standardInput = FileHandle.nullDevice
+            let unread = Pipe()
+            process.standardOutput = unread
+            let (statuses, ended) = AsyncStream<Int32>.makeStream()
+            process.terminationHandler = { ended.yield($0.terminationStatus) }
+            try process.run()
+            started.yield(process.processIdentifier)
+            let overdue = Problem(.timedOut, "It has not ended.")
+            let status = try await within(.seconds(20), orThrow: overdue) { await statuses.first(where: { _ in true }) }
+            #expect(status == 130)
+            let took = try #require(second.withLock { $0 }).duration(to: .now)
+            // Without it, the program gets five seconds.
+            #expect(took < .seconds(3), "\(took)")
+        }
+    }
+
+    @Test(arguments: lines)
+    func `much output arrives whole and in order`(line: [String]) async throws {
         let answer: FakeDaemon.Answer = { call in
             for number in 0..<2000 {
                 try await call.send(ByteBuffer(repeating: UInt8(truncatingIfNeeded: number), count: 5000), lane: 1)
@@ -182,7 +234,7 @@ import Testing
             return ["status": 0]
         }
         try await FakeDaemon.with(["exec": answer]) { daemon in
-            let run = try await CommandRun.farseed(["exec", "-b", "vps", "x"], in: daemon.directory)
+            let run = try await CommandRun.farseed(line + ["x"], in: daemon.directory)
             let expected = (0..<2000).reduce(into: Data()) {
                 $0.append(Data(repeating: UInt8(truncatingIfNeeded: $1), count: 5000))
             }

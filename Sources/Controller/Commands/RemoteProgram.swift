@@ -20,19 +20,9 @@ struct RemoteProgram: Sendable {
     func run(_ call: OutgoingCall) async throws -> Int32 {
         let interrupted = Interruption()
         // Waits on standard input, and a read cannot be called off: it must not hold up the end.
-        let feeding = Task { await feed(call) }
-        defer { feeding.cancel() }
-        let watching = Task {
-            for await signal in signals {
-                if interrupted.note(signal) {
-                    call.cancel()
-                    try? await Task.sleep(for: Self.farewell)
-                }
-                // The second time, or the program does not end: the daemon or the agent sees to it.
-                exit(128 + signal)
-            }
-        }
-        defer { watching.cancel() }
+        let feeding = input.map { input in Task { await Self.feed(call, from: input) } }
+        defer { feeding?.cancel() }
+        async let _ = watch(call, interrupted)
         guard await copy(call) else {
             call.cancel()
             return 128 + SIGPIPE
@@ -44,6 +34,22 @@ struct RemoteProgram: Sendable {
         } catch {
             if let signal = interrupted.signal { return 128 + signal }
             throw error
+        }
+    }
+
+    /// Calls the program off at the first signal, and leaves without its status at the second or where that takes long.
+    private func watch(_ call: OutgoingCall, _ interrupted: Interruption) async {
+        await withDiscardingTaskGroup { group in
+            for await signal in signals {
+                // The second time; the daemon or the agent sees to the program.
+                guard interrupted.note(signal) else { exit(128 + signal) }
+                call.cancel()
+                group.addTask {
+                    // Called off where the program has ended.
+                    guard (try? await Task.sleep(for: Self.farewell)) != nil else { return }
+                    exit(128 + signal)
+                }
+            }
         }
     }
 
@@ -69,9 +75,9 @@ struct RemoteProgram: Sendable {
         return Problem.Code.agentUnexpected.exitCode
     }
 
-    private func feed(_ call: OutgoingCall) async {
+    private static func feed(_ call: OutgoingCall, from input: InputFile) async {
         do {
-            while let input, let bytes = await input.read() {
+            while let bytes = await input.read() {
                 try await call.send(bytes, lane: ExecLane.input)
                 if Task.isCancelled { return }
             }

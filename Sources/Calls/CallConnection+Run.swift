@@ -64,6 +64,8 @@ extension CallConnection {
     private func closeAfterLinger() async {
         do {
             try await attempting { $0.end == nil ? .wait(.end) : .done(()) }
+            // The writer closes the stream now where nothing is left for it.
+            if locked({ $0.isWritten }) { return }
             try await Task.sleep(for: Self.linger)
         } catch {
             // Cancelled: the connection ended in time.
@@ -99,9 +101,11 @@ extension CallConnection {
         let bytes: ByteBuffer?? = try? await attempting { state in
             guard !state.gathering.holds || state.queue.hasChunk || state.end != nil else { return .wait(.writer) }
             state.gathering.taken()
+            state.isWriting = false
             guard let bytes = state.queue.take() else { return state.end == nil ? .wait(.writer) : .done(nil) }
             if state.queue.hasSpace { state.wake(.space) }
             state.wake(.urgentSpace)
+            state.isWriting = true
             return .done(bytes)
         }
         return bytes ?? nil

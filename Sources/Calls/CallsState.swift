@@ -85,6 +85,10 @@ struct CallsState {
     var end: End?
     var isRunning = false
     var isFlushed = false
+    /// The stream has taken bytes and not written them yet.
+    var isWriting = false
+    /// Nothing waits to be written or is being written.
+    var isWritten: Bool { queue.isEmpty && !isWriting }
     /// To be resumed after the lock is released.
     var woken: [WaitList.Continuation] = []
     /// To be called after the lock is released.

@@ -49,11 +49,14 @@ struct Farseed: AsyncParsableCommand {
     static func main() async {
         // A reader that has gone is an error of the write, not of the process.
         signal(SIGPIPE, SIG_IGN)
-        do {
-            if let exec = ExecRequest(line: Array(CommandLine.arguments.dropFirst())) {
-                useOneLoop()
-                return try await exec.run()
+        if let exec = ExecRequest(line: Array(CommandLine.arguments.dropFirst())) {
+            useOneLoop()
+            CommandThread.run {
+                do { try await exec.run() } catch { leave(with: error, in: nil) }
+                Foundation.exit(0)
             }
+        }
+        do {
             var command = try parseAsRoot()
             if !(command is ServeCommand) { useOneLoop() }
             if var command = command as? any AsyncParsableCommand {

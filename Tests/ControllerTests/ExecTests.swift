@@ -244,6 +244,35 @@ private let lines = [["exec", "-b", "vps", "--"], ["exec", "-b", "vps"]]
         }
     }
 
+    @Test func `what is written at once and what has to wait comes in order`() async throws {
+        signal(SIGPIPE, SIG_IGN)
+        var ends: [Int32] = [0, 0]
+        try #require(pipe(&ends) == 0)
+        let (reading, writing) = (ends[0], ends[1])
+        let output = OutputFile(writing)
+        // More than the pipe takes, of bytes that tell where they were.
+        let sent = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 / 4096 &+ $0) }
+        let finished = Task {
+            for start in stride(from: 0, to: sent.count, by: 7001) {
+                guard await output.write(ByteBuffer(bytes: sent[start..<min(start + 7001, sent.count)])) else {
+                    return false
+                }
+            }
+            return true
+        }
+        let (readings, read) = AsyncStream<Data>.makeStream()
+        Thread.detachNewThread {
+            read.yield((try? FileHandle(fileDescriptor: reading).read(upToCount: sent.count)) ?? Data())
+        }
+        let received = await readings.first { _ in true }
+        let isSame = received == Data(sent)
+        #expect(isSame)
+        #expect(await finished.value)
+        close(reading)
+        #expect(await output.write(ByteBuffer(string: "nobody")) == false)
+        close(writing)
+    }
+
     @Test func `nothing to run is wrong usage`() async throws {
         let run = try await CommandRun.farseed(["exec", "--"], in: FileManager.default.temporaryDirectory)
         #expect(run.status == 64)

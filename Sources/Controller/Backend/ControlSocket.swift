@@ -18,7 +18,7 @@ enum ControlSocket {
     /// Connects; nil where no daemon listens. The caller drives the connection with `run()`.
     static func connect(_ path: String) async throws -> CallConnection? {
         do {
-            let stream = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            let stream = try await ClientBootstrap(group: CommandThread.loop)
                 .connectTimeout(connecting)
                 .connect(unixDomainSocketPath: path) { ChannelByteStream.install(on: $0) }
             return CallConnection(
@@ -58,6 +58,7 @@ enum ControlSocket {
     static func greeted(_ connection: CallConnection) async throws -> Hello {
         try await within(
             greeting,
+            on: CommandThread.loop,
             orThrow: Problem(
                 .controllerAbsent,
                 "The daemon does not answer on its control socket. Restart `farseed serve`."

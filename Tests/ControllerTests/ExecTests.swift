@@ -2,6 +2,7 @@
 import Calls
 import Foundation
 import NIOCore
+import NIOPosix
 import Notation
 import Seedbox
 import Synchronization
@@ -186,22 +187,47 @@ private let lines = [["exec", "-b", "vps", "--"], ["exec", "-b", "vps"]]
     }
 
     @Test(arguments: lines)
+    func `Ctrl-C ends us at once while nothing runs there yet`(line: [String]) async throws {
+        let (processes, started) = AsyncStream<Int32>.makeStream()
+        let (connections, came) = AsyncStream<Void>.makeStream()
+        try await withDirectory { directory in
+            // A daemon that hangs; its greeting is waited for for ten seconds.
+            let silent = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                .childChannelInitializer { channel in
+                    came.yield()
+                    return channel.eventLoop.makeSucceededVoidFuture()
+                }
+                .bind(unixDomainSocketPath: directory.appending(path: "control.sock").path).get()
+            async let run = CommandRun.farseed(line + ["x"], in: directory) { started.yield($0) }
+            for await _ in connections { break }
+            for await process in processes {
+                kill(process, SIGINT)
+                break
+            }
+            #expect(try await run.status == 130)
+            try await silent.close()
+        }
+    }
+
+    @Test(arguments: lines)
     func `a second Ctrl-C waits for nothing, also where nobody reads the output`(line: [String]) async throws {
         let (processes, started) = AsyncStream<Int32>.makeStream()
         let second = Mutex<ContinuousClock.Instant?>(nil)
+        // Called off already, and yet it does not end before the test does.
+        let (endings, over) = AsyncStream<Void>.makeStream()
+        let endless = Task.detached { for await _ in endings {} }
         let answer: FakeDaemon.Answer = { call in
             guard let process = await processes.first(where: { _ in true }) else { return ["status": 99] }
             do {
                 for piece in 0... {
-                    // As much as the pipe takes, and more than is sent without credit.
+                    // More than the pipe takes; with that, as much as is sent without more credit is not read yet.
                     if piece == 48 { kill(process, SIGINT) }
                     try await call.send(ByteBuffer(repeating: 7, count: 4096), lane: 1)
                 }
             } catch {}
             second.withLock { $0 = .now }
             kill(process, SIGINT)
-            // Called off already, and yet it does not end.
-            await Task { try? await Task.sleep(for: .seconds(20)) }.value
+            await endless.value
             return ["status": 0]
         }
         try await FakeDaemon.with(["exec": answer]) { daemon in
@@ -216,6 +242,7 @@ private let lines = [["exec", "-b", "vps", "--"], ["exec", "-b", "vps"]]
             process.terminationHandler = { ended.yield($0.terminationStatus) }
             try process.run()
             started.yield(process.processIdentifier)
+            defer { over.finish() }
             let overdue = Problem(.timedOut, "It has not ended.")
             let status = try await within(.seconds(20), orThrow: overdue) { await statuses.first(where: { _ in true }) }
             #expect(status == 130)
@@ -242,35 +269,6 @@ private let lines = [["exec", "-b", "vps", "--"], ["exec", "-b", "vps"]]
             #expect(run.output.count == expected.count)
             #expect(isSame)
         }
-    }
-
-    @Test func `what is written at once and what has to wait comes in order`() async throws {
-        signal(SIGPIPE, SIG_IGN)
-        var ends: [Int32] = [0, 0]
-        try #require(pipe(&ends) == 0)
-        let (reading, writing) = (ends[0], ends[1])
-        let output = OutputFile(writing)
-        // More than the pipe takes, of bytes that tell where they were.
-        let sent = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 / 4096 &+ $0) }
-        let finished = Task {
-            for start in stride(from: 0, to: sent.count, by: 7001) {
-                guard await output.write(ByteBuffer(bytes: sent[start..<min(start + 7001, sent.count)])) else {
-                    return false
-                }
-            }
-            return true
-        }
-        let (readings, read) = AsyncStream<Data>.makeStream()
-        Thread.detachNewThread {
-            read.yield((try? FileHandle(fileDescriptor: reading).read(upToCount: sent.count)) ?? Data())
-        }
-        let received = await readings.first { _ in true }
-        let isSame = received == Data(sent)
-        #expect(isSame)
-        #expect(await finished.value)
-        close(reading)
-        #expect(await output.write(ByteBuffer(string: "nobody")) == false)
-        close(writing)
     }
 
     @Test func `nothing to run is wrong usage`() async throws {

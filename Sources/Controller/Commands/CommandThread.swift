@@ -1,11 +1,14 @@
-/// One thread for a whole command: its tasks run on the event loop of its connection.
+/// One thread for a command's calls: that of the event loop of its connection.
 import NIOCore
 import NIOPosix
 
 /// A short command that scripts call in great numbers: starting threads and passing work between them costs it more than
 /// the work.
 enum CommandThread {
-    /// Runs `body`, which ends the process, on an event loop on this thread, with all that it waits for in tasks of its own.
+    /// Runs `body`, which ends the process, and its child tasks on an event loop on this thread.
+    ///
+    /// Standard input and output and signals have their own, as they may block; so has a session that is opened without a
+    /// daemon.
     static func run(_ body: @escaping @Sendable () async -> Never) -> Never {
         MultiThreadedEventLoopGroup.withCurrentThreadAsEventLoop { loop in
             Task(executorPreference: LoopExecutor(loop: loop)) { await body() }

@@ -20,7 +20,9 @@ struct ExecRequest: Sendable, Equatable {
         let input = noInput ? nil : InputFile(STDIN_FILENO)
         // That there is none leaves in the packet of the call: nothing later has to wait for the acknowledgement of another.
         let hasInput = input?.isOver == false
+        let interruption = Interruption()
         let signals = EndingSignals.stream()
+        async let _ = interruption.watch(signals)
         let status = try await Backend.with(choice) { backend in
             try await backend.noting("exec", target: AuditLog.program(command, on: backend.box ?? "")) {
                 let call = try await backend.exec(command, hasInput: hasInput, patience: patience.map { .seconds($0) })
@@ -29,7 +31,7 @@ struct ExecRequest: Sendable, Equatable {
                         input: hasInput ? input : nil,
                         output: .standard,
                         error: .error,
-                        signals: signals
+                        interruption: interruption
                     )
                     .run(call)
                 } catch {

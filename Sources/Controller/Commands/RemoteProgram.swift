@@ -4,52 +4,31 @@ import Foundation
 import NIOCore
 import Notation
 import Seedbox
-import Synchronization
 
 /// Carries one `exec` call's lanes to and from files.
 struct RemoteProgram: Sendable {
-    /// What a cancelled program gets to end in before we leave without its status.
-    private static let farewell = Duration.seconds(5)
-
     var input: InputFile?
     var output: OutputFile
     var error: OutputFile
-    var signals: AsyncStream<Int32>
+    var interruption: Interruption
 
     /// Returns the exit status to leave with; throws the `Problem` of a program that could not be run.
     func run(_ call: OutgoingCall) async throws -> Int32 {
-        let interrupted = Interruption()
+        interruption.runs(call)
         // Waits on standard input, and a read cannot be called off: it must not hold up the end.
         let feeding = input.map { input in Task { await Self.feed(call, from: input) } }
         defer { feeding?.cancel() }
-        async let _ = watch(call, interrupted)
         guard await copy(call) else {
             call.cancel()
             return 128 + SIGPIPE
         }
         do {
             let result = try await call.result()
-            if let signal = interrupted.signal { return 128 + signal }
+            if let signal = interruption.signal { return 128 + signal }
             return Self.exitStatus(result)
         } catch {
-            if let signal = interrupted.signal { return 128 + signal }
+            if let signal = interruption.signal { return 128 + signal }
             throw error
-        }
-    }
-
-    /// Calls the program off at the first signal, and leaves without its status at the second or where that takes long.
-    private func watch(_ call: OutgoingCall, _ interrupted: Interruption) async {
-        await withDiscardingTaskGroup { group in
-            for await signal in signals {
-                // The second time; the daemon or the agent sees to the program.
-                guard interrupted.note(signal) else { exit(128 + signal) }
-                call.cancel()
-                group.addTask {
-                    // Called off where the program has ended.
-                    guard (try? await Task.sleep(for: Self.farewell)) != nil else { return }
-                    exit(128 + signal)
-                }
-            }
         }
     }
 
@@ -84,22 +63,6 @@ struct RemoteProgram: Sendable {
             try await call.end(lane: ExecLane.input)
         } catch {
             // The connection is over; the reader of the output tells why.
-        }
-    }
-}
-
-/// The first signal that came.
-private final class Interruption: Sendable {
-    private let first = Mutex<Int32?>(nil)
-
-    var signal: Int32? { first.withLock { $0 } }
-
-    /// True for the first.
-    func note(_ signal: Int32) -> Bool {
-        first.withLock { first in
-            guard first == nil else { return false }
-            first = signal
-            return true
         }
     }
 }

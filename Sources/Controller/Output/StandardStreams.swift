@@ -59,8 +59,6 @@ final class OutputFile: Sendable {
 
     /// A person looks at it, and control characters act.
     let isTerminal: Bool
-    /// As much as a pipe takes at least, that takes anything.
-    private static let piece = 4096
     private let descriptor: Int32
     private let queue: DispatchQueue
 
@@ -70,31 +68,11 @@ final class OutputFile: Sendable {
         queue = DispatchQueue(label: "farseed.output.\(descriptor)")
     }
 
-    /// Returns once all is written; false where nobody reads any more. One at a time.
+    /// Returns once all is written; false where nobody reads any more.
     func write(_ bytes: ByteBuffer) async -> Bool {
-        guard let rest = isTerminal ? bytes : writeAtOnce(bytes) else { return false }
-        if rest.readableBytes == 0 { return true }
-        return await withCheckedContinuation { continuation in
-            queue.async { continuation.resume(returning: self.writeNow(rest)) }
+        await withCheckedContinuation { continuation in
+            queue.async { continuation.resume(returning: self.writeNow(bytes)) }
         }
-    }
-
-    /// Writes what nothing has to be waited for, and returns the rest; nil where nobody reads any more.
-    private func writeAtOnce(_ bytes: ByteBuffer) -> ByteBuffer? {
-        var rest = bytes
-        while rest.readableBytes > 0, isReady(descriptor, POLLOUT) {
-            let count = rest.withUnsafeReadableBytes {
-                Glibc.write(descriptor, $0.baseAddress, min($0.count, Self.piece))
-            }
-            if count >= 0 {
-                rest.moveReaderIndex(forwardBy: count)
-            } else if errno == EAGAIN {
-                return rest
-            } else if errno != EINTR {
-                return nil
-            }
-        }
-        return rest
     }
 
     /// Writes lines from where nothing else is waited for.
@@ -125,12 +103,6 @@ final class OutputFile: Sendable {
             return true
         }
     }
-}
-
-/// Whether a descriptor can be read or written now, or never again.
-private func isReady(_ descriptor: Int32, _ events: Int32) -> Bool {
-    var entry = pollfd(fd: descriptor, events: Int16(events), revents: 0)
-    return poll(&entry, 1, 0) == 1
 }
 
 /// Waits on a descriptor that somebody else has made non-blocking.

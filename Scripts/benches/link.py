@@ -25,6 +25,8 @@ CASES = ["cold", "warm", "together", "changes", "failover", "recovery", "autossh
 LONG_CASES = ["alarms"]
 #: How long all of the commands at once may take, in seconds.
 CROWD = 240
+#: The seconds between two crowds, in which the seedbox tells what the last one has changed.
+PAUSE = 1
 #: From this round trip on, in seconds, it is the measure of everything else.
 LONG = 0.1
 
@@ -35,7 +37,7 @@ class Counts:
     def __init__(self, quick, runs=None):
         self.warm, self.login, self.cold, self.changes = (5, 2, 2, 3) if quick else (15, 7, 7, 10)
         self.at_once = 10 if quick else AT_ONCE
-        self.together = 1 if quick else 3
+        self.together = 1 if quick else 9
         self.recovery = runs or (1 if quick else 3)
 
 
@@ -185,6 +187,7 @@ class Measure:
         """Starts a command many times at once; failures are counted in a row of their own."""
         seconds, failed = [], 0
         for _ in range(runs):
+            time.sleep(PAUSE)
             began = time.monotonic()
             started = [subprocess.Popen(argv, env=environment or os.environ, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

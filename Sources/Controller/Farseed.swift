@@ -53,7 +53,6 @@ struct Farseed: AsyncParsableCommand {
             useOneLoop()
             CommandThread.run {
                 do { try await exec.run() } catch { leave(with: error, in: nil) }
-                Foundation.exit(0)
             }
         }
         do {

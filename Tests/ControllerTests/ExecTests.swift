@@ -213,8 +213,8 @@ private let lines = [["exec", "-b", "vps", "--"], ["exec", "-b", "vps"]]
     func `a second Ctrl-C waits for nothing, also where nobody reads the output`(line: [String]) async throws {
         let (processes, started) = AsyncStream<Int32>.makeStream()
         let second = Mutex<ContinuousClock.Instant?>(nil)
-        // Called off already, and yet it does not end before the test does.
         let (endings, over) = AsyncStream<Void>.makeStream()
+        // Detached, so that it is not called off with the call: this program ends with the test only.
         let endless = Task.detached { for await _ in endings {} }
         let answer: FakeDaemon.Answer = { call in
             guard let process = await processes.first(where: { _ in true }) else { return ["status": 99] }
@@ -242,7 +242,10 @@ private let lines = [["exec", "-b", "vps", "--"], ["exec", "-b", "vps"]]
             process.terminationHandler = { ended.yield($0.terminationStatus) }
             try process.run()
             started.yield(process.processIdentifier)
-            defer { over.finish() }
+            defer {
+                over.finish()
+                if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+            }
             let overdue = Problem(.timedOut, "It has not ended.")
             let status = try await within(.seconds(20), orThrow: overdue) { await statuses.first(where: { _ in true }) }
             #expect(status == 130)

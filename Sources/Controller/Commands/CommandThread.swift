@@ -11,6 +11,7 @@ enum CommandThread {
     /// daemon.
     static func run(_ body: @escaping @Sendable () async -> Never) -> Never {
         MultiThreadedEventLoopGroup.withCurrentThreadAsEventLoop { loop in
+            // Nothing here could wait for it; it ends the process.
             Task(executorPreference: LoopExecutor(loop: loop)) { await body() }
         }
         preconditionFailure("The loop of a command ends with the process.")

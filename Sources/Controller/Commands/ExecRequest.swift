@@ -16,7 +16,7 @@ struct ExecRequest: Sendable, Equatable {
     var command: [String]
 
     /// Runs the program with this process's input and output; always throws the `ExitCode` or the error to leave with.
-    func run() async throws {
+    func run() async throws -> Never {
         let input = noInput ? nil : InputFile(STDIN_FILENO)
         // That there is none leaves in the packet of the call: nothing later has to wait for the acknowledgement of another.
         let hasInput = input?.isOver == false
